@@ -1,0 +1,60 @@
+# make demo    everything, from assets to results/demo/report.html
+# make test    all tests
+# make help    the list of targets
+
+PYTHON ?= python3
+CORES ?= 2
+CONFIG ?= config/demo.yaml
+BIN := .venv/bin
+READY := .venv/.ready
+SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
+# Only the packages of requirements.lock are seen: no user site, no inherited path.
+export PYTHONNOUSERSITE := 1
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than 3.11; name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up .venv from requirements.lock (about 6 GB, hash-checked)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "make: python venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## the environment in .venv, nothing else
+
+.PHONY: demo
+demo: $(READY) ## run the whole graph (CONFIG=config/demo.yaml) and print the main figures
+	@$(SNAKEMAKE) --configfile $(CONFIG)
+	@$(BIN)/v2l summary --config $(CONFIG)
+
+.PHONY: smoke
+smoke: ## the same graph with tiny budgets
+	@$(MAKE) --no-print-directory demo CONFIG=config/smoke.yaml
+
+.PHONY: test
+test: $(READY) ## all tests
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(READY) ## style and unused names
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+.PHONY: lock
+lock: $(READY) ## resolve the dependencies of pyproject.toml anew
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+
+.PHONY: clean
+clean: ## remove results, not the environment or fetched assets
+	rm -rf results .snakemake

@@ -1,0 +1,108 @@
+"""The ``v2l`` command: translates words into a stage, a typed configuration and paths. No logic of its own."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from v2l import __version__
+from v2l.config import load_config
+from v2l.errors import V2LError
+from v2l.stages import STAGES, Stage
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _example(stage: Stage) -> str:
+    words = [f"v2l {stage.name} --config config/demo.yaml"]
+    words += [
+        f"{_option(name)} {spec.example}" for name, spec in {**stage.options, **stage.inputs, **stage.outputs}.items()
+    ]
+    return " \\\n      ".join(words)
+
+
+def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
+    parser = subparsers.add_parser(
+        stage.name,
+        help=stage.summary,
+        description=stage.summary,
+        epilog=f"example:\n  {_example(stage)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="configuration, e.g. config/demo.yaml"
+    )
+    for name, spec in stage.options.items():
+        parser.add_argument(_option(name), required=True, help=spec.description)
+    for kind, specs in (("input", stage.inputs), ("output", stage.outputs)):
+        group = parser.add_argument_group(f"{kind} files")
+        for name, spec in specs.items():
+            group.add_argument(
+                _option(name), type=Path, required=not spec.optional, metavar="FILE", help=spec.description
+            )
+    parser.add_argument(
+        "--needs",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="files read through the configuration, for the record",
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
+    parser.set_defaults(run=lambda arguments: _run_stage(stage, arguments))
+
+
+def _run_stage(stage: Stage, arguments: argparse.Namespace) -> None:
+    from v2l.runner import run_stage
+
+    def given(names: dict) -> dict:
+        return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+    run_stage(
+        stage,
+        load_config(arguments.config),
+        inputs=given(stage.inputs),
+        outputs=given(stage.outputs),
+        options=given(stage.options),
+        needs=tuple(arguments.needs),
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="v2l",
+        description="Reproduces the experiments of the V2L Tokenizer (arXiv 2403.07874), a subcommand a stage.",
+        epilog="The whole run: make demo. One stage: v2l STAGE --help",
+    )
+    parser.add_argument("--version", action="version", version=f"v2l {__version__}")
+    subparsers = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    for stage in STAGES.values():
+        _add_stage(subparsers, stage)
+    return parser
+
+
+def _set_up_logging(log: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.getLogger("v2l").setLevel(logging.INFO)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0, or 1 after one line on standard error that says what was wrong."""
+    parsed = build_parser().parse_args(arguments)
+    _set_up_logging(getattr(parsed, "log", None))
+    try:
+        parsed.run(parsed)
+    except V2LError as error:
+        logging.getLogger("v2l").error("error: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Runs one stage: checks its inputs, hands it typed parameters, makes its outputs complete or absent, and records
+where they came from.
+
+A stage function writes to temporary names in the folder of its outputs; they are renamed once all are complete. Beside
+every output lies ``<output>.provenance.json``: parameters and their hash, seed, code version, hashes of the inputs and
+of the output, wall time, peak memory and device.
+"""
+
+import importlib
+import logging
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from v2l import __version__
+from v2l.artifacts import read_json, sha256_file, stable_hash, write_json
+from v2l.config import Config, get_section
+from v2l.errors import ArtifactError
+from v2l.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+
+def provenance_path(artifact: Path) -> Path:
+    """Where the provenance of an artifact lies."""
+    return artifact.with_name(artifact.name + ".provenance.json")
+
+
+def stage_parameters(stage: Stage, config: Config) -> dict[str, Any]:
+    """The values a stage's result depends on, as plain data: its sections, and the seed and the precision it uses."""
+    sections = {key: get_section(config, key).model_dump(mode="json") for key in stage.params.values()}
+    seed = {"seed": config.seed} if stage.seeded else {}
+    precision = {"precision": config.precision} if stage.compute else {}
+    return {**sections, **seed, **precision}
+
+
+def code_version() -> str:
+    """Package version and, in a git checkout, the commit, marked when the tree has changes."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return f"{__version__}+{described.stdout.strip()}" if described.returncode == 0 else __version__
+
+
+def _input_hash(path: Path) -> str:
+    """SHA-256 of an input; taken from its provenance where that is not older than the file."""
+    record = provenance_path(path)
+    if record.is_file() and record.stat().st_mtime >= path.stat().st_mtime:
+        stored = read_json(record)
+        if stored.get("size") == path.stat().st_size:
+            return stored["sha256"]
+    return sha256_file(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _scratch_folder(outputs: Mapping[str, Path], stage: Stage, identity: str) -> Path:
+    """A folder that survives a kill, named by parameters and inputs, so nothing stale is ever resumed."""
+    return next(iter(outputs.values())).parent / f".scratch-{stage.name}-{identity[:16]}"
+
+
+def run_stage(
+    stage: Stage,
+    config: Config,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    options: Mapping[str, str] | None = None,
+    needs: tuple[Path, ...] = (),
+) -> None:
+    """Runs a stage to the end or leaves nothing under its outputs' final names.
+
+    ``needs`` are files that the stage reads through the configuration (a model's folder); they are recorded as inputs.
+    Raises ArtifactError for a missing input, and whatever the stage raises.
+    """
+    for path in (*inputs.values(), *needs):
+        if not path.is_file():
+            raise ArtifactError(f"{path}: input of stage {stage.name} not found")
+    parameters = stage_parameters(stage, config)
+    hashes = {str(path): _input_hash(path) for path in (*inputs.values(), *needs)}
+    identity = stable_hash(
+        {"parameters": parameters, "inputs": sorted(hashes.values()), "options": dict(options or {})}
+    )
+    keywords: dict[str, Any] = {name: get_section(config, key) for name, key in stage.params.items()}
+    keywords.update(inputs, **(options or {}))
+    if stage.seeded:
+        keywords["seed"] = config.seed
+    device = "none"
+    if stage.compute:
+        from v2l.runtime import resolve_runtime, seed_libraries  # torch is slow to import and not every stage needs it
+
+        seed_libraries(config.seed, stage.name)
+        keywords["runtime"] = resolve_runtime(config.runtime, config.precision)
+        device = f"{keywords['runtime'].device} {keywords['runtime'].dtype} ({platform.machine()})"
+    if stage.resumable:
+        keywords["scratch"] = _scratch_folder(outputs, stage, identity)
+        keywords["scratch"].mkdir(parents=True, exist_ok=True)
+
+    partial = {name: path.with_name(f".partial-{path.name}") for name, path in outputs.items()}
+    for path in partial.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(path)
+    module, function = stage.target.split(":")
+    started = time.monotonic()
+    try:
+        getattr(importlib.import_module(module), function)(**keywords, **partial)
+        record = {
+            "stage": stage.name,
+            "parameters": parameters,
+            "parameters_hash": stable_hash(parameters),
+            "seed": config.seed,
+            "code_version": code_version(),
+            "inputs": hashes,
+            "wall_seconds": round(time.monotonic() - started, 3),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "device": device,
+        }
+        for name, path in outputs.items():
+            _publish(partial[name], path, record)
+    finally:
+        for path in partial.values():
+            _remove(path)
+    if stage.resumable:
+        shutil.rmtree(keywords["scratch"])
+    logger.info("%s: done in %.1f s", stage.name, time.monotonic() - started)
+
+
+def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:
+    """Gives a complete output its final name, its provenance first."""
+    if not partial.exists():
+        raise RuntimeError(f"stage {record['stage']} did not write {final}")
+    content = {} if partial.is_dir() else {"sha256": sha256_file(partial), "size": partial.stat().st_size}
+    if partial.is_dir():
+        _remove(final)  # a folder cannot replace one that is not empty
+    else:
+        temporary = partial.with_name(f".partial-{provenance_path(final).name}")
+        write_json(temporary, {**record, **content})
+        temporary.replace(provenance_path(final))
+    partial.replace(final)

@@ -1,0 +1,63 @@
+"""Device, precision and batch sizes of one stage run, resolved once at the edge."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from v2l.config import RuntimeConfig
+from v2l.errors import ConfigError
+from v2l.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a stage may know about the machine.
+
+    dtype: precision of frozen networks (float32 or bfloat16). Batch sizes change speed only.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    image_batch: int
+    text_batch: int
+    llm_batch_tokens: int
+
+
+def _fast_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def resolve_runtime(config: RuntimeConfig, precision: str) -> Runtime:
+    """Turns ``auto`` into a device and a dtype and sets the number of CPU threads.
+
+    Raises ConfigError if the named device does not exist.
+    """
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"runtime.device: {name!r} cannot be used here ({str(error).splitlines()[0]})") from None
+    torch.set_num_threads(config.threads)
+    bfloat16 = precision == "bf16" or (precision == "auto" and _fast_in_bfloat16(device))
+    return Runtime(
+        device=device,
+        dtype=torch.bfloat16 if bfloat16 else torch.float32,
+        image_batch=config.image_batch,
+        text_batch=config.text_batch,
+        llm_batch_tokens=config.llm_batch_tokens,
+    )
+
+
+def seed_libraries(seed: int, purpose: str) -> None:
+    """Seeds the global generators that libraries draw from and asks torch for deterministic kernels."""
+    random.seed(derive_seed(seed, purpose, "random"))
+    np.random.seed(derive_seed(seed, purpose, "numpy") % 2**32)
+    torch.manual_seed(derive_seed(seed, purpose, "torch"))
+    torch.use_deterministic_algorithms(True, warn_only=True)

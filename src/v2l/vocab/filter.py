@@ -1,0 +1,119 @@
+"""Stage ``filter``: the global codebook (paper, method section: vocabulary filtering).
+
+For every training picture the nearest candidates by cosine get a count; candidates with more than a threshold stay.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
+from v2l.config import FilterConfig
+from v2l.data.manifest import read_manifest
+from v2l.errors import ArtifactError, DataError
+from v2l.progress import Progress
+from v2l.runtime import Runtime
+
+PICTURES_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates for the global codebook, as rows of the distinct texts' embeddings.
+
+    vectors: [U, d] float32, one row a distinct text.   members: [M] int64 candidate numbers, grouped by text, ascending
+    within one.   first, size: [U] int64, where a text's members start and how many they are.
+    """
+
+    vectors: Tensor
+    members: Tensor
+    first: Tensor
+    size: Tensor
+
+
+def load_candidates(rows: pd.DataFrame, embeddings: Path, orders: tuple[int, ...] = (1, 2, 3)) -> Candidates:
+    """The eligible candidates of the given n-gram orders. Raises ArtifactError if rows and embeddings do not match."""
+    arrays = read_arrays(embeddings, ["embeddings", "text_id", "eligible"])
+    if len(rows) != len(arrays["text_id"]):
+        raise ArtifactError(
+            f"{embeddings}: expected {len(rows)} text ids, one a candidate, found {len(arrays['text_id'])}"
+        )
+    eligible = arrays["eligible"][np.isin(rows["order"].to_numpy()[arrays["eligible"]], orders)]
+    text_ids = arrays["text_id"][eligible]
+    distinct, size = np.unique(text_ids, return_counts=True)
+    return Candidates(
+        vectors=torch.from_numpy(arrays["embeddings"][distinct]),
+        members=torch.from_numpy(eligible[np.argsort(text_ids, kind="stable")].astype(np.int64)),
+        first=torch.from_numpy(np.cumsum(size) - size),
+        size=torch.from_numpy(size),
+    )
+
+
+def nearest_members(text_rows: Tensor, candidates: Candidates, top_k: int) -> Tensor:
+    """Candidate numbers of the nearest texts, all members of a text before the next one's: [B, top_k'] int64.
+
+    text_rows: [B, k] int64 rows of the distinct texts, best first. Members of one text tie; the lower number goes first.
+    """
+    step = torch.arange(top_k)
+    slots = (candidates.first[text_rows][..., None] + step).flatten(1)
+    taken = (step < candidates.size[text_rows][..., None]).flatten(1)
+    best = torch.argsort(~taken, dim=1, stable=True)[:, : min(top_k, len(candidates.members))]
+    return candidates.members[slots.gather(1, best)]
+
+
+def nearest_candidates(features: Tensor, candidates: Candidates, top_k: int, device: torch.device) -> Iterator[Tensor]:
+    """For block after block of unit image features the nearest candidates by cosine, best first: [b, top_k] int64.
+
+    features: [N, d] float32, unit length. No more than a block of pictures x texts exists at any time.
+    """
+    directions = torch.nn.functional.normalize(candidates.vectors, dim=-1).to(device).T.contiguous()
+    for block in features.split(PICTURES_AT_ONCE):
+        best = (block.to(device) @ directions).topk(min(top_k, directions.shape[1]), dim=1).indices.cpu()
+        yield nearest_members(best, candidates, top_k)
+
+
+def count_nearest(
+    features: Tensor, candidates: Candidates, num_candidates: int, top_k: int, device: torch.device
+) -> Tensor:
+    """How often each candidate is among the nearest of a picture: [num_candidates] int64. Counts of shards add up."""
+    counts = torch.zeros(num_candidates, dtype=torch.int64)
+    with Progress("vocabulary filter", len(features), "pictures") as progress:
+        for nearest in nearest_candidates(features, candidates, top_k, device):
+            counts += torch.bincount(nearest.flatten(), minlength=num_candidates)
+            progress.advance(len(nearest))
+    return counts
+
+
+def filter_vocabulary(
+    candidates: Path,
+    embeddings: Path,
+    features: Path,
+    manifest: Path,
+    rows: Path,
+    vectors: Path,
+    config: FilterConfig,
+    runtime: Runtime,
+) -> None:
+    """Writes the global codebook: rows (ngram_id, order, text, count) and ``codebook`` [G, d] float32.
+
+    Raises DataError if no candidate has enough counts.
+    """
+    table = read_rows(candidates, ["ngram_id", "order", "text"])
+    training = torch.from_numpy((read_manifest(manifest)["split"] == "train").to_numpy())
+    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"])[training]
+    eligible = load_candidates(table, embeddings)
+    counts = count_nearest(pictures, eligible, len(table), config.top_k, runtime.device).numpy()
+    kept = np.flatnonzero(counts > config.min_count)
+    if len(kept) == 0:
+        raise DataError(
+            f"vocab.filter.min_count: no candidate has more than {config.min_count} counts on {len(pictures)} training "
+            f"pictures; the highest count is {counts.max()}"
+        )
+    arrays = read_arrays(embeddings, ["embeddings", "text_id"])
+    write_rows(rows, table.iloc[kept].assign(count=counts[kept]))
+    write_arrays(vectors, {"codebook": arrays["embeddings"][arrays["text_id"][kept]]})

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
+from v2l.config import FilterConfig
+from v2l.errors import ArtifactError, DataError
+from v2l.vocab import filter as filter_module
+from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def vocabulary(tmp_path: Path) -> tuple[pd.DataFrame, Path]:
+    """60 candidates over 40 distinct texts (so 20 tie with another), 50 of them eligible; rows not of unit length."""
+    generator = np.random.default_rng(0)
+    text_id = np.concatenate([np.arange(40), generator.integers(0, 40, 20)]).astype(np.int32)
+    eligible = np.sort(generator.choice(60, 50, replace=False)).astype(np.int32)
+    vectors = generator.normal(size=(40, 6)).astype(np.float32)
+    rows = pd.DataFrame(
+        {"ngram_id": np.arange(60), "order": np.repeat([1, 2, 3], 20), "text": [f"t{i}" for i in text_id]}
+    )
+    path = tmp_path / "embeddings.safetensors"
+    write_arrays(path, {"embeddings": vectors, "text_id": text_id, "eligible": eligible})
+    return rows, path
+
+
+def unit_features(count: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(count, 6, generator=torch.Generator().manual_seed(1)), dim=-1)
+
+
+def slow_nearest(feature: np.ndarray, rows: pd.DataFrame, path: Path, orders: tuple[int, ...], top_k: int) -> list[int]:
+    """Every candidate scored on its own; ties go to the lower number."""
+    arrays = read_arrays(path, [])
+    scored = []
+    for number in arrays["eligible"]:
+        if rows["order"][number] in orders:
+            vector = arrays["embeddings"][arrays["text_id"][number]].astype(np.float64)
+            scored.append((-round(float(feature @ vector / np.linalg.norm(vector)), 6), int(number)))
+    return [number for _, number in sorted(scored)[:top_k]]
+
+
+@pytest.mark.parametrize("orders", [(1, 2, 3), (1,), (1, 2)])
+@pytest.mark.parametrize("top_k", [1, 5, 60])
+def test_nearest_equals_a_slow_loop_over_all_candidates(vocabulary, orders, top_k) -> None:
+    rows, path = vocabulary
+    features = unit_features(9)
+    found = torch.cat(list(nearest_candidates(features, load_candidates(rows, path, orders), top_k, CPU)))
+    for feature, numbers in zip(features.numpy(), found.tolist(), strict=True):
+        assert numbers == slow_nearest(feature, rows, path, orders, top_k)
+
+
+def test_counts_of_blocks_and_of_shards_add_up(vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, path = vocabulary
+    candidates, features = load_candidates(rows, path), unit_features(50)
+    whole = count_nearest(features, candidates, 60, 5, CPU)
+    monkeypatch.setattr(filter_module, "PICTURES_AT_ONCE", 7)
+    assert torch.equal(count_nearest(features, candidates, 60, 5, CPU), whole)
+    shards = [count_nearest(part, candidates, 60, 5, CPU) for part in features.split(17)]
+    assert torch.equal(sum(shards), whole)
+    assert whole.sum() == 50 * 5
+
+
+@pytest.fixture
+def inputs(vocabulary, tmp_path: Path) -> dict[str, Path]:
+    rows, embeddings = vocabulary
+    write_rows(tmp_path / "candidates.parquet", rows)
+    write_arrays(tmp_path / "features.safetensors", {"features": unit_features(40).numpy()})
+    manifest = pd.DataFrame(
+        {
+            "image_id": [f"s/{i}" for i in range(40)], "path": [f"{i}.png" for i in range(40)],
+            "split": ["train"] * 30 + ["heldout"] * 10, "class_id": 0, "class_name": "c", "captions": [["c"]] * 40,
+            "source": "s", "family": "f", "group": "g", "subgroup": "u", "sha256": "0",
+        }
+    )  # fmt: skip
+    write_rows(tmp_path / "manifest.parquet", manifest)
+    return {
+        "candidates": tmp_path / "candidates.parquet",
+        "embeddings": embeddings,
+        "features": tmp_path / "features.safetensors",
+        "manifest": tmp_path / "manifest.parquet",
+    }
+
+
+def test_codebook_holds_candidates_above_the_threshold_counted_on_training_pictures_only(
+    inputs, vocabulary, runtime, tmp_path
+) -> None:
+    outputs = {"rows": tmp_path / "rows.parquet", "vectors": tmp_path / "vectors.safetensors"}
+    filter_vocabulary(**inputs, **outputs, config=FilterConfig(top_k=5, min_count=3), runtime=runtime)
+    rows, path = vocabulary
+    counts: dict[int, int] = {}
+    for feature in unit_features(40).numpy()[:30]:
+        for number in slow_nearest(feature, rows, path, (1, 2, 3), 5):
+            counts[number] = counts.get(number, 0) + 1
+    expected = {number: count for number, count in sorted(counts.items()) if count > 3}
+    kept = read_rows(outputs["rows"], ["ngram_id", "order", "text", "count"])
+    assert dict(zip(kept["ngram_id"], kept["count"], strict=True)) == expected
+    arrays = read_arrays(path, [])
+    codebook = read_arrays(outputs["vectors"], ["codebook"])["codebook"]
+    np.testing.assert_array_equal(codebook, arrays["embeddings"][arrays["text_id"][list(expected)]])
+
+
+def test_threshold_that_nothing_passes_is_refused(inputs, runtime, tmp_path) -> None:
+    with pytest.raises(DataError, match=r"vocab\.filter\.min_count: no candidate has more than 30 counts"):
+        filter_vocabulary(
+            **inputs, rows=tmp_path / "r", vectors=tmp_path / "v", config=FilterConfig(min_count=30), runtime=runtime
+        )
+
+
+def test_embeddings_of_another_vocabulary_are_refused(vocabulary) -> None:
+    rows, path = vocabulary
+    with pytest.raises(ArtifactError, match=r"expected 59 text ids, one a candidate, found 60"):
+        load_candidates(rows.iloc[:59], path)

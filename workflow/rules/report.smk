@@ -1,0 +1,62 @@
+# Tables, figures and the page; they read artifacts only.
+
+
+rule tables:
+    input:
+        classify=rules.classify_metrics.output.metrics,
+        semantics=rules.semantics_metrics.output.metrics,
+        reconstruct=rules.reconstruct_metrics.output.metrics,
+        published="config/published.csv",
+    output:
+        index=f"{RESULTS}/tables/index.json",
+    params:
+        parameters("tables"),
+        folder=subpath(output.index, parent=True),
+    log:
+        f"{RESULTS}/logs/tables.log",
+    shell:
+        "v2l tables --config {CONFIG} --classify {input.classify} --semantics {input.semantics}"
+        " --reconstruct {input.reconstruct} --published {input.published} --folder {params.folder} --log {log}"
+
+
+rule figures:
+    input:
+        manifest=rules.emoji.output.manifest,
+        tokens=rules.tokens.output.tokens,
+        global_rows=rules.filter.output.rows,
+        classify=rules.classify_metrics.output.metrics,
+        examples=rules.reconstruct.output.examples,
+        usage=rules.usage.output.rows,
+        curves=rules.train.output.curves,
+    output:
+        index=f"{RESULTS}/figures/index.json",
+    params:
+        parameters("figures"),
+        folder=subpath(output.index, parent=True),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    shell:
+        "v2l figures --config {CONFIG} --manifest {input.manifest} --tokens {input.tokens}"
+        " --global-rows {input.global_rows} --classify {input.classify} --examples {input.examples}"
+        " --usage {input.usage} --curves {input.curves} --folder {params.folder} --log {log}"
+
+
+rule report:
+    input:
+        **CLIP_METRICS,
+        tables=rules.tables.output.index,
+        figures=rules.figures.output.index,
+        usage=rules.usage.output.metrics,
+        semantics=rules.semantics_metrics.output.metrics,
+        classify=rules.classify_metrics.output.metrics,
+        reconstruct=rules.reconstruct_metrics.output.metrics,
+    output:
+        page=f"{RESULTS}/report.html",
+    params:
+        clip=suite.option("clip", CLIP_METRICS.get("clip", [])),
+    log:
+        f"{RESULTS}/logs/report.log",
+    shell:
+        "v2l report --config {CONFIG} --tables {input.tables} --figures {input.figures} {params.clip}"
+        " --usage {input.usage} --semantics {input.semantics} --classify {input.classify}"
+        " --reconstruct {input.reconstruct} --page {output.page} --log {log}"
