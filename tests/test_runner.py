@@ -61,6 +61,18 @@ def test_output_carries_its_provenance(config, paths) -> None:
     assert record["code_version"].startswith("0.")
 
 
+def test_output_can_be_read_by_whom_the_umask_allows(config, paths) -> None:
+    inputs, outputs = paths
+    run_stage(make_stage("write_for_owner_only"), config, inputs, outputs)
+    (outputs["target"].parent / "plain").touch()
+    assert outputs["target"].stat().st_mode == (outputs["target"].parent / "plain").stat().st_mode
+
+
+def write_for_owner_only(source: Path, target: Path) -> None:
+    target.write_text(source.read_text())
+    target.chmod(0o600)
+
+
 def test_failure_leaves_nothing_and_keeps_the_old_output(config, paths) -> None:
     inputs, outputs = paths
     stage = make_stage("write_then_fail")

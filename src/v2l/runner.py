@@ -8,6 +8,7 @@ of the output, wall time, peak memory and device.
 
 import importlib
 import logging
+import os
 import platform
 import resource
 import shutil
@@ -24,6 +25,9 @@ from v2l.errors import ArtifactError
 from v2l.stages import Stage
 
 logger = logging.getLogger(__name__)
+
+UMASK = os.umask(0)
+os.umask(UMASK)  # it can only be read by setting it
 
 
 def provenance_path(artifact: Path) -> Path:
@@ -139,6 +143,8 @@ def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:
     """Gives a complete output its final name, its provenance first."""
     if not partial.exists():
         raise RuntimeError(f"stage {record['stage']} did not write {final}")
+    for file in [partial, *partial.rglob("*")] if partial.is_dir() else [partial]:
+        file.chmod((0o777 if file.is_dir() else 0o666) & ~UMASK)  # safetensors writes files for their owner only
     content = {} if partial.is_dir() else {"sha256": sha256_file(partial), "size": partial.stat().st_size}
     if partial.is_dir():
         _remove(final)  # a folder cannot replace one that is not empty

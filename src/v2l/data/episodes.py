@@ -1,0 +1,149 @@
+"""Stage ``episodes``: draws the few-shot episodes of Table 1.
+
+All settings of Table 1 answer the same episodes: they share classes, query and, as far as they use them, support
+pictures, so that a difference between two settings is a paired one.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from v2l.artifacts import read_rows, write_rows
+from v2l.config import FewShotConfig
+from v2l.data.manifest import heldout_rows, read_manifest, training_rows
+from v2l.errors import ArtifactError, DataError
+from v2l.seeds import numpy_generator
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("episode_id", "ways", "class_names", "support_ids", "support_order", "query_id", "query_class")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One N-way question: ``ways`` classes with ``max_shots`` support pictures each, and one query picture.
+
+    support_ids: class after class, so shot j of class c is at ``c * max_shots + j``.
+    support_order: a permutation of ``range(ways * max_shots)``, the order of the support pictures in the prompt.
+    """
+
+    episode_id: str
+    ways: int
+    class_names: tuple[str, ...]
+    support_ids: tuple[str, ...]
+    support_order: tuple[int, ...]
+    query_id: str
+    query_class: str
+
+    @property
+    def max_shots(self) -> int:
+        return len(self.support_ids) // self.ways
+
+    def supports(self, shots: int) -> list[tuple[str, str]]:
+        """The K-shot support as (image_id, class_name) in prompt order; fewer shots use a part of the same pictures.
+
+        Raises DataError if the episode was drawn for fewer shots.
+        """
+        if shots > self.max_shots:
+            raise DataError(
+                f"fewshot.settings: {shots} shots asked for, but episode {self.episode_id} was drawn with "
+                f"{self.max_shots}; draw the episodes again"
+            )
+        return [
+            (self.support_ids[place], self.class_names[place // self.max_shots])
+            for place in self.support_order
+            if place % self.max_shots < shots
+        ]
+
+
+def episodes(manifest: Path, episodes: Path, config: FewShotConfig, seed: int) -> None:
+    """Writes the episodes of every number of ways. Raises DataError if too few classes qualify."""
+    drawn = draw_all(read_manifest(manifest), config, seed)
+    write_rows(episodes, drawn)
+    logger.info("%d episodes, %d for each of %s ways", len(drawn), config.episodes, config.ways)
+
+
+def draw_all(manifest: pd.DataFrame, config: FewShotConfig, seed: int) -> pd.DataFrame:
+    """One row an episode. An episode depends on seed, ways and its number alone, never on the others."""
+    shots = max(setting.shots for setting in config.settings)
+    train, heldout = (
+        {name: sorted(ids) for name, ids in rows.groupby("class_name")["image_id"]}
+        for rows in (training_rows(manifest), heldout_rows(manifest))
+    )
+    names = [
+        name
+        for name in sorted(train.keys() & heldout.keys())
+        if len(train[name]) >= shots and not (config.single_word_names and " " in name)
+    ]
+    if len(names) < max(config.ways):
+        raise DataError(
+            f"fewshot.ways: {max(config.ways)}-way needs {max(config.ways)} classes, but {len(names)} have "
+            f"{shots} training pictures, a held-out one{' and a one-word name' if config.single_word_names else ''}"
+        )
+    return pd.DataFrame(
+        [
+            draw(names, train, heldout, ways, shots, seed, number)
+            for ways in config.ways
+            for number in range(config.episodes)
+        ],
+        columns=COLUMNS,
+    )
+
+
+def draw(
+    names: list[str],
+    train: dict[str, list[str]],
+    heldout: dict[str, list[str]],
+    ways: int,
+    shots: int,
+    seed: int,
+    number: int,
+) -> dict[str, Any]:
+    """One episode: support from the training pictures, the query from the held-out ones.
+
+    names: classes to draw from. train, heldout: the image_ids of each class.
+    """
+    generator = numpy_generator(seed, "episode", ways, number)
+    classes = [names[i] for i in generator.choice(len(names), ways, replace=False)]
+    supports = [train[name][i] for name in classes for i in generator.choice(len(train[name]), shots, replace=False)]
+    query_class = classes[generator.integers(ways)]
+    return {
+        "episode_id": f"{ways}-way/{number:04d}",
+        "ways": ways,
+        "class_names": classes,
+        "support_ids": supports,
+        "support_order": generator.permutation(ways * shots).tolist(),
+        "query_id": heldout[query_class][generator.integers(len(heldout[query_class]))],
+        "query_class": query_class,
+    }
+
+
+def read_episodes(path: Path) -> list[Episode]:
+    """Reads stored episodes. Raises ArtifactError if a row contradicts itself."""
+    read = [
+        Episode(
+            episode_id=row.episode_id,
+            ways=int(row.ways),
+            class_names=tuple(row.class_names),
+            support_ids=tuple(row.support_ids),
+            support_order=tuple(int(place) for place in row.support_order),
+            query_id=row.query_id,
+            query_class=row.query_class,
+        )
+        for row in read_rows(path, COLUMNS).itertuples()
+    ]
+    for episode in read:
+        whole = (
+            len(episode.class_names) == episode.ways
+            and episode.query_class in episode.class_names
+            and len(episode.support_ids) == episode.ways * episode.max_shots > 0
+            and sorted(episode.support_order) == list(range(len(episode.support_ids)))
+        )
+        if not whole:
+            raise ArtifactError(
+                f"{path}: episode {episode.episode_id}: classes, supports and query do not fit together"
+            )
+    return read

@@ -1,0 +1,48 @@
+"""The picture manifest: one row a picture, the same columns for every data set."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from v2l.artifacts import read_rows
+from v2l.errors import ArtifactError
+
+COLUMNS = (
+    "image_id",
+    "path",
+    "split",
+    "class_id",
+    "class_name",
+    "captions",
+    "source",
+    "family",
+    "group",
+    "subgroup",
+    "sha256",
+)
+TRAIN = "train"
+HELDOUT = "heldout"
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Reads a manifest; its index 0..N-1 is the row number that feature files are aligned with.
+
+    Raises ArtifactError if a column is missing, a split has another name than train or heldout, or an image_id occurs
+    twice.
+    """
+    manifest = read_rows(path, COLUMNS)
+    if others := sorted(set(manifest["split"]) - {TRAIN, HELDOUT}):
+        raise ArtifactError(f"{path}: column split: expected {TRAIN} or {HELDOUT}, found {', '.join(map(str, others))}")
+    if (repeated := manifest["image_id"].duplicated()).any():
+        raise ArtifactError(f"{path}: column image_id: {manifest['image_id'][repeated].iloc[0]} occurs twice")
+    return manifest
+
+
+def training_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The training pictures, with their row numbers in the whole manifest as index."""
+    return manifest[manifest["split"] == TRAIN]
+
+
+def heldout_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The pictures of the held-out family, with their row numbers in the whole manifest as index."""
+    return manifest[manifest["split"] == HELDOUT]

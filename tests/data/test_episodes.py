@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from v2l.artifacts import read_rows, write_rows
+from v2l.config import FewShotConfig, InductionSetting
+from v2l.data.episodes import COLUMNS, draw_all, episodes, read_episodes
+from v2l.data.manifest import COLUMNS as MANIFEST_COLUMNS
+from v2l.errors import ArtifactError, DataError
+
+SOURCES = ("a", "b", "c", "d", "e")
+
+
+def manifest(names: list[str], num_train: int = 4) -> pd.DataFrame:
+    """Each class has ``num_train`` training pictures and one held-out picture."""
+    return pd.DataFrame(
+        {
+            **dict.fromkeys(MANIFEST_COLUMNS, ""),
+            "image_id": f"{source}/{name}",
+            "split": "train" if i < num_train else "heldout",
+            "class_name": name,
+        }
+        for name in names
+        for i, source in enumerate(SOURCES[: num_train + 1])
+    )
+
+
+NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "polar bear"]
+
+
+def config(**changes) -> FewShotConfig:
+    settings = [InductionSetting(shots=1), InductionSetting(shots=3)]
+    return FewShotConfig(**{"ways": [2, 5], "episodes": 20, "settings": settings, **changes})
+
+
+def test_supports_are_training_pictures_and_queries_held_out():
+    drawn = draw_all(manifest(NAMES), config(), seed=0)
+    assert drawn["episode_id"].tolist()[:2] == ["2-way/0000", "2-way/0001"]
+    assert len(drawn) == 40
+    for row in drawn.itertuples():
+        assert row.query_id == f"e/{row.query_class}"
+        assert row.query_class in row.class_names
+        assert len(set(row.class_names)) == row.ways
+        assert len(set(row.support_ids)) == len(row.support_ids) == row.ways * 3
+        assert not any(image_id.startswith("e/") for image_id in row.support_ids)
+        assert [image_id.split("/")[1] for image_id in row.support_ids] == [
+            c for c in row.class_names for _ in range(3)
+        ]
+
+
+def test_fewer_shots_are_a_part_of_more_shots_in_the_same_order(tmp_path: Path):
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)
+    for episode in read_episodes(tmp_path / "episodes.parquet"):
+        three, one = episode.supports(3), episode.supports(1)
+        assert len(three) == 3 * episode.ways
+        assert sorted(name for _, name in one) == sorted(episode.class_names)
+        assert one == [pair for pair in three if pair in one]
+        assert all(image_id.split("/")[1] == name for image_id, name in three)
+
+
+def test_prompt_order_mixes_the_classes(tmp_path: Path):
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)
+    read = read_episodes(tmp_path / "episodes.parquet")
+    first = [episode.supports(1)[0][1] == episode.class_names[0] for episode in read if episode.ways == 2]
+    assert 0 < sum(first) < len(first)
+    query = [episode.class_names.index(episode.query_class) for episode in read if episode.ways == 5]
+    assert set(query) == {0, 1, 2, 3, 4}
+
+
+def test_an_episode_does_not_depend_on_the_others():
+    many = draw_all(manifest(NAMES), config(), seed=0)
+    few = draw_all(manifest(NAMES), config(ways=[5], episodes=3), seed=0)
+    pd.testing.assert_frame_equal(few, many[many["ways"] == 5].head(3).reset_index(drop=True))
+    other = draw_all(manifest(NAMES), config(), seed=1)
+    assert (many["query_id"] != other["query_id"]).any()
+
+
+def test_row_order_of_the_manifest_does_not_matter():
+    rows = manifest(NAMES)
+    pd.testing.assert_frame_equal(draw_all(rows, config(), 0), draw_all(rows.iloc[::-1], config(), 0))
+
+
+def test_classes_without_enough_pictures_or_with_long_names_are_not_drawn():
+    rows = pd.concat([manifest(NAMES), manifest(["hen"], num_train=2), manifest(["ibis"]).query("split == 'train'")])
+    drawn = {name for names in draw_all(rows, config(), 0)["class_names"] for name in names}
+    assert drawn == set(NAMES) - {"polar bear"}
+    drawn = {name for names in draw_all(rows, config(single_word_names=False), 0)["class_names"] for name in names}
+    assert drawn == set(NAMES)
+
+
+def test_too_few_classes_are_refused_with_both_numbers():
+    message = "fewshot.ways: 5-way needs 5 classes, but 3 have 3 training pictures, a held-out one and a one-word name"
+    with pytest.raises(DataError, match=message):
+        draw_all(manifest(["ant", "bee", "cat", "polar bear"]), config(), seed=0)
+
+
+def test_more_shots_than_drawn_are_refused(tmp_path: Path):
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)
+    with pytest.raises(DataError, match="5 shots asked for, but episode 2-way/0000 was drawn with 3"):
+        read_episodes(tmp_path / "episodes.parquet")[0].supports(5)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("query_class", "zebra"), ("support_order", [0, 0, 1, 2, 3, 4]), ("support_ids", ["a/ant"]), ("ways", 3)],
+)
+def test_episode_that_contradicts_itself_is_refused(tmp_path: Path, column: str, value: object):
+    rows = draw_all(manifest(NAMES), config(ways=[2]), seed=0).head(1)
+    rows[column] = [value]
+    write_rows(tmp_path / "e.parquet", rows)
+    with pytest.raises(ArtifactError, match=r"e\.parquet: episode 2-way/0000: classes, supports and query"):
+        read_episodes(tmp_path / "e.parquet")
+
+
+def test_same_seed_gives_the_same_bytes(tmp_path: Path):
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    for name in ("one", "two"):
+        episodes(tmp_path / "manifest.parquet", tmp_path / name, config(), seed=0)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert list(read_rows(tmp_path / "one", COLUMNS).columns) == list(COLUMNS)

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from v2l.artifacts import write_rows
+from v2l.data.manifest import COLUMNS, heldout_rows, read_manifest, training_rows
+from v2l.errors import ArtifactError
+
+
+def manifest_frame(splits: list[str]) -> pd.DataFrame:
+    columns = {name: [f"{name} {i}" for i in range(len(splits))] for name in COLUMNS}
+    columns |= {"split": splits, "class_id": range(len(splits)), "captions": [["ant", "bug"]] * len(splits)}
+    return pd.DataFrame(columns)
+
+
+def test_written_manifest_reads_back(tmp_path: Path):
+    write_rows(tmp_path / "m.parquet", manifest_frame(["train", "heldout"]))
+    manifest = read_manifest(tmp_path / "m.parquet")
+    assert list(manifest.columns) == list(COLUMNS)
+    assert list(manifest["captions"][1]) == ["ant", "bug"]
+
+
+def test_split_rows_keep_their_row_numbers(tmp_path: Path):
+    write_rows(tmp_path / "m.parquet", manifest_frame(["train", "heldout", "train", "heldout"]))
+    manifest = read_manifest(tmp_path / "m.parquet")
+    assert training_rows(manifest).index.tolist() == [0, 2]
+    assert heldout_rows(manifest).index.tolist() == [1, 3]
+
+
+def test_missing_column_is_named(tmp_path: Path):
+    write_rows(tmp_path / "m.parquet", manifest_frame(["train"]).drop(columns="family"))
+    with pytest.raises(ArtifactError, match=r"m\.parquet: expected column\(s\) family"):
+        read_manifest(tmp_path / "m.parquet")
+
+
+def test_unknown_split_is_refused(tmp_path: Path):
+    write_rows(tmp_path / "m.parquet", manifest_frame(["train", "val"]))
+    with pytest.raises(ArtifactError, match="expected train or heldout, found val"):
+        read_manifest(tmp_path / "m.parquet")
+
+
+def test_repeated_image_id_is_refused(tmp_path: Path):
+    frame = manifest_frame(["train", "heldout"]).assign(image_id="noto/ant")
+    write_rows(tmp_path / "m.parquet", frame)
+    with pytest.raises(ArtifactError, match="image_id: noto/ant occurs twice"):
+        read_manifest(tmp_path / "m.parquet")
