@@ -22,7 +22,8 @@ def tiny_open_clip(tmp_path_factory) -> OpenClipConfig:
     """A small open_clip architecture with random weights; its name is registered with the library."""
     folder = tmp_path_factory.mktemp("open_clip")
     (folder / "tiny.json").write_text(
-        '{"embed_dim": 32, "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},'
+        '{"embed_dim": 32,'
+        ' "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},'
         ' "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}'
     )
     open_clip.add_model_config(folder)

@@ -55,7 +55,7 @@ class ImageTrunk:
         self._trunk = trunk.to(runtime.device, runtime.dtype, memory_format=torch.channels_last)
         self._runtime = runtime
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
         """[B, 3, S, S] float32 in [0, 1] -> [B, 1024] float32."""
         pixels = normalise_pixels(pixels.to(self._runtime.device), IMAGENET_MEAN, IMAGENET_STD)
@@ -141,12 +141,12 @@ class OpenClip:
     def preprocess(self, image: Image) -> Tensor:
         return to_tensor(fit_square(image, self.size_px)[None])[0]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode_image(self, pixels: Tensor) -> Tensor:
         pixels = normalise_pixels(pixels.to(self._runtime.device), self._mean, self._std)
         return self._model.encode_image(pixels.to(self._runtime.dtype), normalize=True).float().cpu()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode_text(self, texts: Sequence[str], advance: Advance = None) -> Tensor:
         parts = []
         for start in range(0, len(texts), self._runtime.text_batch):

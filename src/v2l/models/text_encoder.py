@@ -32,7 +32,7 @@ class TextEncoder:
         self._runtime = runtime
         self.dim: int = self._model.config.hidden_size
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> Tensor:
         """[N] texts -> [N, d] float32, unit length. ``advance`` hears how many texts each pass finished."""
         encodings = self._tokenizer(list(texts), add_special_tokens=True, truncation=True)["input_ids"] if texts else []

@@ -75,7 +75,7 @@ def embed(
     runtime: Runtime,
     text_encoder: Path | None = None,
 ) -> None:
-    """Writes ``embeddings`` [U, d] float32 of the distinct texts, ``text_id`` [3|T|] int32 and ``eligible`` [M] int32."""
+    """Writes ``embeddings`` [U, d] float32 of the distinct texts, and ``text_id`` and ``eligible`` of `group_texts`."""
     texts, text_id, eligible = group_texts(read_rows(candidates, ["text"])["text"].tolist(), config.merge_spellings)
     if isinstance(clip, OpenClipConfig):
         encode = OpenClip(clip, runtime).encode_text

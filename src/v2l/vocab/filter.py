@@ -57,7 +57,7 @@ def load_candidates(rows: pd.DataFrame, embeddings: Path, orders: tuple[int, ...
 def nearest_members(text_rows: Tensor, candidates: Candidates, top_k: int) -> Tensor:
     """Candidate numbers of the nearest texts, all members of a text before the next one's: [B, top_k'] int64.
 
-    text_rows: [B, k] int64 rows of the distinct texts, best first. Members of one text tie; the lower number goes first.
+    text_rows: [B, k] int64 rows of the distinct texts, best first. Members of one text tie: the lower number is first.
     """
     step = torch.arange(top_k)
     slots = (candidates.first[text_rows][..., None] + step).flatten(1)

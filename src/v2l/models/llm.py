@@ -1,0 +1,143 @@
+"""The frozen language model: any causal LM that transformers loads, with its tokenizer, working on token ids."""
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, try_to_load_from_cache
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
+
+from v2l.config import LlmConfig
+from v2l.errors import ModelError
+from v2l.models.llm_generation import Generation, Request
+from v2l.progress import Progress
+from v2l.runtime import Runtime
+
+HUB_TIMEOUT_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Llm:
+    """A causal language model and its tokenizer.
+
+    vocab_size: number of token ids that model and tokenizer share (paper: |T|); only these are generated.
+    max_context: longest sequence, prompt and answer together.
+    start_ids: what the tokenizer puts before a text (``<s>`` for LLaMA, nothing for SmolLM2).
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_context: int, batch_tokens: int
+    ) -> None:
+        # Either may have more: rows of padding in the model, added tokens in the tokenizer.
+        self.vocab_size = min(len(tokenizer), len(model.get_input_embeddings().weight))
+        self._model = model
+        self._tokenizer = tokenizer
+        self._batch_tokens = batch_tokens
+        self.max_context = max_context
+        self.start_ids: list[int] = tokenizer("")["input_ids"]
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without ``start_ids``."""
+        return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+
+    def tokenize_after(self, context: str, text: str) -> list[int]:
+        """Ids of ``text`` as the tokenizer cuts it when it stands after ``context``.
+
+        Raises ModelError if the ids of the context are no beginning of the ids of both.
+        """
+        before, both = self.tokenize([context, context + text])
+        if both[: len(before)] != before:
+            raise ModelError(f"the tokenizer merges {text!r} into the text before it, {context!r}")
+        return both[len(before) :]
+
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each id sequence as it stands within a text: a leading blank is kept, bytes that make no character
+        are U+FFFD, special tokens are spelt out."""
+        # Some decoders strip the blank at the start of a text, so a letter stands before the ids.
+        letter, *_ = self.tokenize(["a"])
+        anchored = [[*letter, *sequence] for sequence in (*sequences, ())]
+        *texts, anchor = self._tokenizer.batch_decode(anchored, clean_up_tokenization_spaces=False)
+        return [text[len(anchor) :] for text in texts]
+
+    @cached_property
+    def token_texts(self) -> list[str]:
+        """Text of every single token id."""
+        return self.decode([[token_id] for token_id in range(self.vocab_size)])
+
+    def generate(self, requests: Sequence[Request], title: str) -> list[list[int]]:
+        """The greedy answer to each request, in their order; its last id may be a stop id. Progress shows ``title``.
+
+        Equal to generating one by one. Raises ModelError if a prompt with its longest answer exceeds the context.
+        """
+        for request in requests:
+            length = request.num_prompt_tokens + request.decoding.max_new_tokens
+            if length > self.max_context:
+                raise ModelError(
+                    f"{request.name}: {request.num_prompt_tokens} tokens and an answer of up to "
+                    f"{request.decoding.max_new_tokens} exceed the LLM's context of {self.max_context}"
+                )
+        generation = Generation(self._model, requests, self.vocab_size, self._batch_tokens)
+        with Progress(title, generation.num_tokens, "prompt tokens") as progress:
+            generation.run(
+                lambda count: progress.advance(count, f"{generation.num_answered}/{len(requests)} answers")
+            )
+        return generation.answers
+
+
+def load_llm(config: LlmConfig, runtime: Runtime) -> Llm:
+    """Loads model and tokenizer from a folder, a GGUF file or the hub, in the runtime's dtype and on its device.
+
+    Raises ModelError if the source does not exist or cannot be reached, or lacks tokenizer, configuration or weights.
+    """
+    location = _locate(config.source)
+    disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**location)
+    except Exception as error:  # the readers of each format have errors of their own
+        raise ModelError(f"{config.source}: no tokenizer that transformers can load ({_first_line(error)})") from error
+    if not len(tokenizer):
+        raise ModelError(f"{config.source}: no tokenizer that transformers can load (it has no tokens)")
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(**location, dtype=runtime.dtype, output_loading_info=True)
+    except Exception as error:
+        raise ModelError(f"{config.source}: no causal LM that transformers can load ({_first_line(error)})") from error
+    if missing := sorted(map(str, {*loading["missing_keys"], *loading["mismatched_keys"]})):
+        raise ModelError(f"{config.source}: {len(missing)} weight(s) missing or misshapen, the first is {missing[0]}")
+    model = model.to(runtime.device).eval().requires_grad_(False)
+    max_context = config.max_context or getattr(model.config, "max_position_embeddings", None)
+    if max_context is None:
+        raise ModelError(f"{config.source}: the model names no longest context; set llm.max_context")
+    logger.info("%s: %s, %d tokens, context %d", config.source, type(model).__name__, len(tokenizer), max_context)
+    return Llm(model, tokenizer, max_context, runtime.llm_batch_tokens)
+
+
+def _locate(source: str) -> dict[str, Any]:
+    """Where transformers finds the source: keywords of ``from_pretrained``."""
+    path = Path(source)
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(f"{source}: expected a folder, a .gguf file or a hub name, found another kind of file")
+        return {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{source}: no config.json; expected the folder of a transformers model")
+        return {"pretrained_model_name_or_path": path}
+    try:
+        # Asked first, as downloads without a network would try again and again.
+        if try_to_load_from_cache(source, "config.json") is None:
+            HfApi().model_info(source, timeout=HUB_TIMEOUT_SECONDS)
+    except Exception as error:  # the hub's HTTP client has no base class of errors that is ours to name
+        raise ModelError(
+            f"llm.source: {source!r} is no folder or .gguf file here, and no model of that name can be fetched "
+            f"({_first_line(error)})"
+        ) from error
+    return {"pretrained_model_name_or_path": source}
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

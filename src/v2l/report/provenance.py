@@ -1,0 +1,51 @@
+"""Which stages made an artifact, and how: the chain of provenance files, back to the assets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from v2l.artifacts import read_json
+from v2l.runner import provenance_path
+
+
+@dataclass(frozen=True)
+class History:
+    """records: one a stage, nearest to the raw data first; sources: SHA-256 of files that no record tells of."""
+
+    records: list[dict[str, Any]]
+    sources: dict[str, str]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The sections of the configuration that any of the stages depends on."""
+        return {key: value for record in self.records for key, value in sorted(record["parameters"].items())}
+
+
+def history(root: Path, artifacts: Iterable[Path]) -> History:
+    """Follows the inputs of every artifact through the results folder ``root``.
+
+    A provenance file names inputs as its command was given them; only the last two parts of such a path are looked up
+    below ``root``, so a moved or copied folder keeps its history. Files without provenance beside them end a chain.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    sources: dict[str, str] = {}
+
+    def follow(artifact: Path, name: str, digest: str) -> None:
+        path = provenance_path(artifact)
+        if not path.is_file():
+            sources[name] = digest
+            return
+        record = read_json(path)
+        if record["stage"] in records:
+            return
+        # Held as seen before its inputs are followed, and put in place after them.
+        records[record["stage"]] = record
+        for given, given_digest in sorted(record["inputs"].items()):
+            follow(root.joinpath(*PurePosixPath(given).parts[-2:]), given, given_digest)
+        records[record["stage"]] = records.pop(record["stage"])
+
+    for artifact in artifacts:
+        if provenance_path(artifact).is_file():
+            follow(artifact, artifact.name, "")
+    return History(list(records.values()), sources)

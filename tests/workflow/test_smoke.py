@@ -1,0 +1,95 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from v2l.artifacts import read_json, sha256_file
+from v2l.runner import provenance_path
+
+from .conftest import Checkout, make_checkout
+
+NOT_RESULTS = {"logs", "tensorboard", ".snakemake"}
+
+
+def digests(results: Path) -> dict[str, str]:
+    """SHA-256 of every result; logs and provenance tell of time and place and differ between runs."""
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+        and not NOT_RESULTS & set(path.relative_to(results).parts)
+        and not path.name.endswith(".provenance.json")
+        and path.name not in ("config.yaml", "report.html")
+    }
+
+
+def test_every_stage_ran_and_left_no_temporary_file(smoke: Checkout) -> None:
+    assert (smoke.results / "report.html").stat().st_size > 10_000
+    for table in ("table1", "table2", "table3"):
+        for suffix in ("csv", "md", "tex"):
+            assert (smoke.results / "tables" / f"{table}.{suffix}").read_text().strip()
+    leftovers = [path for path in smoke.results.rglob(".*") if path.name.startswith((".partial", ".scratch"))]
+    assert leftovers == []
+
+
+def test_every_file_has_provenance_that_is_true(smoke: Checkout) -> None:
+    records = list(smoke.results.rglob("*.provenance.json"))
+    assert len(records) > 15
+    for path in records:
+        record = read_json(path)
+        artifact = path.with_name(path.name.removesuffix(".provenance.json"))
+        assert record["sha256"] == sha256_file(artifact)
+        for name, digest in record["inputs"].items():
+            assert digest == sha256_file(smoke.root / name)
+
+
+def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
+    assert smoke.planned_rules() == set()
+
+
+def test_other_batch_sizes_and_a_fresh_run_give_the_same_bytes(
+    smoke: Checkout, tmp_path: Path, repository: Path, assets: Path
+) -> None:
+    other = make_checkout(tmp_path, repository, assets)
+    other.edit("runtime", {"image_batch": 5, "text_batch": 37, "llm_batch_tokens": 900})
+    other.snakemake()
+    assert digests(other.results) == digests(smoke.results)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rules"),
+    [
+        ("runtime.image_batch", 3, set()),
+        ("figures.num_words", 3, {"figures", "reconstruct", "reconstruct_metrics", "tables", "report"}),
+        ("semantics.num_global", [5], {"semantics", "semantics_metrics", "tables", "report"}),
+        ("fewshot.separator", " ", {"episodes", "classify", "classify_metrics", "tables", "figures", "report"}),
+        (
+            "train.learning_rate",
+            5.0e-4,
+            {
+                "train", "tokens", "usage", "classify", "classify_metrics", "reconstruct", "reconstruct_metrics",
+                "tables", "figures", "report",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_a_changed_key_runs_again_just_what_depends_on_it(copy_of_smoke: Checkout, key, value, rules) -> None:
+    copy_of_smoke.edit(key, value)
+    assert copy_of_smoke.planned_rules() == rules
+
+
+def test_impossible_configuration_stops_before_the_first_job(copy_of_smoke: Checkout) -> None:
+    copy_of_smoke.edit("data.max_classes", 4)
+    failed = copy_of_smoke.snakemake("-n", check=False)
+    assert failed.returncode != 0
+    assert "config/smoke.yaml: fewshot.ways: 5-way needs at least 5 classes, data.max_classes allows 4" in failed.stderr
+
+
+def test_unreadable_picture_stops_its_stage_and_leaves_nothing_half_written(copy_of_smoke: Checkout) -> None:
+    picture = next((copy_of_smoke.results / "data" / "pictures").rglob("*.png"))
+    picture.write_bytes(picture.read_bytes()[:60])
+    failed = copy_of_smoke.snakemake("--forcerun", "trunk_features", check=False)
+    assert failed.returncode != 0
+    assert f"{picture.relative_to(copy_of_smoke.root)}: " in failed.stderr
+    assert not (copy_of_smoke.results / "clip" / "trunk_features.safetensors").exists()
+    assert not list(copy_of_smoke.results.rglob(".partial*"))
