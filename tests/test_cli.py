@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,12 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_help_of_a_stage_shows_an_example_that_parses(stage: str, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("stage", [*STAGES, "tokenize", "summary", "trace"])
+def test_help_of_a_command_shows_an_example_that_parses(stage: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as leaving:
         main([stage, "--help"])
     assert leaving.value.code == 0
-    example = capsys.readouterr().out.split("example:\n")[1].replace("\\\n", " ").split()
+    example = shlex.split(capsys.readouterr().out.split("example:\n")[1].replace("\\\n", " "))
     assert example[:2] == ["v2l", stage]
     build_parser().parse_args(example[1:])
 

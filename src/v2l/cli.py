@@ -1,4 +1,4 @@
-"""The ``v2l`` command: translates words into a stage, a typed configuration and paths. No logic of its own."""
+"""The ``v2l`` command: translates words into calls with a typed configuration and paths. No logic of its own."""
 
 import argparse
 import logging
@@ -24,13 +24,7 @@ def _example(stage: Stage) -> str:
 
 
 def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
-    parser = subparsers.add_parser(
-        stage.name,
-        help=stage.summary,
-        description=stage.summary,
-        epilog=f"example:\n  {_example(stage)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add_command(subparsers, stage.name, stage.summary, _example(stage))
     parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="configuration, e.g. config/demo.yaml"
     )
@@ -70,14 +64,81 @@ def _run_stage(stage: Stage, arguments: argparse.Namespace) -> None:
     )
 
 
+def _add_summary(subparsers: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        subparsers, "summary", "Print the main figures of a finished run.", "v2l summary --config config/demo.yaml"
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration of the run")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from v2l.report.summary import summary
+
+        config = load_config(arguments.config)
+        print(summary(config, Path("results") / config.name))
+
+    parser.set_defaults(run=run)
+
+
+def _add_trace(subparsers: argparse._SubParsersAction) -> None:
+    example = 'v2l trace results/demo/tables/index.json table1 "V2L, 5-way, Kg=5" average'
+    parser = _add_command(subparsers, "trace", "Follow a table cell back to its rows, prompts and settings.", example)
+    parser.add_argument("index", type=Path, help="index.json of a tables folder")
+    parser.add_argument("table", help="table1, table2 or table3")
+    parser.add_argument("row", help="the row as printed")
+    parser.add_argument("column", help="the column as printed")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from v2l.report.trace import trace
+
+        print(trace(arguments.index, arguments.table, arguments.row, arguments.column))
+
+    parser.set_defaults(run=run)
+
+
+def _add_tokenize(subparsers: argparse._SubParsersAction) -> None:
+    example = "v2l tokenize results/demo/data/pictures/noto/ant.png --reconstruction ant.png"
+    parser = _add_command(subparsers, "tokenize", "Translate a picture into words and local tokens.", example)
+    parser.add_argument("image", type=Path, help="a picture of any common format")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results/demo"), help="finished run (default: %(default)s)"
+    )
+    parser.add_argument("--reconstruction", type=Path, metavar="PNG", help="write the picture decoded from its tokens")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from v2l.tokenizer.api import V2LTokenizer
+
+        tokenizer = V2LTokenizer.load(arguments.results)
+        tokens = tokenizer.encode(arguments.image)
+        print("words:", ", ".join(tokens.words))
+        print("local token ids:", " ".join(map(str, tokens.local_ids)))
+        if arguments.reconstruction is not None:
+            tokenizer.decode(tokens.global_ids, tokens.local_ids).save(arguments.reconstruction)
+
+    parser.set_defaults(run=run)
+
+
+def _add_command(
+    subparsers: argparse._SubParsersAction, name: str, summary: str, example: str
+) -> argparse.ArgumentParser:  # fmt: skip
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="v2l",
         description="Reproduces the experiments of the V2L Tokenizer (arXiv 2403.07874), a subcommand a stage.",
-        epilog="The whole run: make demo. One stage: v2l STAGE --help",
+        epilog="The whole run: make demo. One command: v2l COMMAND --help",
     )
     parser.add_argument("--version", action="version", version=f"v2l {__version__}")
-    subparsers = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    subparsers = parser.add_subparsers(title="commands and stages", metavar="COMMAND", required=True)
+    for add in (_add_tokenize, _add_summary, _add_trace):
+        add(subparsers)
     for stage in STAGES.values():
         _add_stage(subparsers, stage)
     return parser

@@ -110,7 +110,11 @@ class TokenizerConfig(Section):
     num_global: NonNegativeInt = Field(
         21, description="global tokens the decoder attends to; 0: a plain VQ-GAN decoder"
     )
+    norm_groups: PositiveInt = Field(32, description="groups of every GroupNorm; must divide every width")
     cross_attention_heads: PositiveInt = 8
+    cross_attention_residual: bool = Field(
+        False, description="add the cross-attention's input to its output; paper and release do not"
+    )
     project_codes: bool = Field(True, description="train a linear projector on the frozen codes")
     unit_codes: bool = Field(False, description="scale projected codes to unit length; the release does not")
 
@@ -129,6 +133,8 @@ class TokenizerConfig(Section):
             raise ValueError(
                 f"image_size_px must be a multiple of {self.downsampling} (2^(levels - 1)), found {self.image_size_px}"
             )
+        if self.base_channels % self.norm_groups:
+            raise ValueError(f"norm_groups must divide base_channels {self.base_channels}, found {self.norm_groups}")
         return self
 
 
@@ -169,14 +175,20 @@ class InductionSetting(Section):
         return f"{'induction' if self.induction else 'no induction'}, K={self.shots}, repeats={self.repeats}"
 
 
+class EpisodesConfig(Section):
+    """Few-shot episodes, shared by all settings and all Kg."""
+
+    ways: list[Annotated[int, Field(ge=2)]] = [2, 5]
+    per_way: PositiveInt = Field(50, description="episodes for each number of ways")
+    shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
+    single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
+
+
 class FewShotConfig(Section):
     """Few-shot classification (Table 1)."""
 
-    ways: list[Annotated[int, Field(ge=2)]] = [2, 5]
-    episodes: PositiveInt = Field(50, description="episodes per number of ways; shared by all settings")
     num_global: list[PositiveInt] = [5, 21]
     settings: list[InductionSetting]
-    single_word_names: bool = Field(True, description="draw classes only among those with a one-word name")
     separator: str = Field(", ", description="between an image's words; the release joins with nothing")
     constraint: Literal["exact", "positionwise"] = Field(
         "exact", description="exact: one of the names; positionwise: the release's, which admits mixtures"
@@ -227,6 +239,7 @@ class Config(Section):
     tokenizer: TokenizerConfig
     train: TrainConfig
     tokens: TokensConfig = TokensConfig()
+    episodes: EpisodesConfig
     fewshot: FewShotConfig
     reconstruct: ReconstructConfig
     semantics: SemanticsConfig
@@ -234,10 +247,14 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "Config":
-        if self.data.max_classes is not None and max(self.fewshot.ways) > self.data.max_classes:
+        ways, shots = max(self.episodes.ways), max(setting.shots for setting in self.fewshot.settings)
+        if self.data.max_classes is not None and ways > self.data.max_classes:
             raise ValueError(
-                f"fewshot.ways: {max(self.fewshot.ways)}-way needs at least {max(self.fewshot.ways)} classes, "
-                f"data.max_classes allows {self.data.max_classes}"
+                f"episodes.ways: {ways}-way needs at least {ways} classes, data.max_classes allows {self.data.max_classes}"
+            )
+        if shots > self.episodes.shots:
+            raise ValueError(
+                f"fewshot.settings: {shots} shots are asked for, episodes.shots draws {self.episodes.shots}"
             )
         wanted = max(self.tokenizer.num_global, *self.fewshot.num_global, *self.semantics.num_global)
         if self.tokens.num_global < wanted:

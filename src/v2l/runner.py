@@ -20,7 +20,7 @@ from typing import Any
 
 from v2l import __version__
 from v2l.artifacts import read_json, sha256_file, stable_hash, write_json
-from v2l.config import Config, get_section
+from v2l.config import Config, Section, get_section
 from v2l.errors import ArtifactError
 from v2l.stages import Stage
 
@@ -37,10 +37,14 @@ def provenance_path(artifact: Path) -> Path:
 
 def stage_parameters(stage: Stage, config: Config) -> dict[str, Any]:
     """The values a stage's result depends on, as plain data: its sections, and the seed and the precision it uses."""
-    sections = {key: get_section(config, key).model_dump(mode="json") for key in stage.params.values()}
+    sections = {key: _plain(get_section(config, key)) for key in stage.params.values()}
     seed = {"seed": config.seed} if stage.seeded else {}
     precision = {"precision": config.precision} if stage.compute else {}
     return {**sections, **seed, **precision}
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Section) else value
 
 
 def code_version() -> str:

@@ -47,7 +47,8 @@ EMBEDDINGS = _result("vocab/embeddings.safetensors", "text embeddings of the can
 GLOBAL_ROWS = _result("vocab/global_codebook.parquet", "global codebook: ngram_id, order, text, count")
 GLOBAL_VECTORS = _result("vocab/global_codebook.safetensors", "global codebook vectors [G, d]")
 TOKENIZER = _result("tokenizer/tokenizer.safetensors", "trained tokenizer weights")
-TOKENS = _result("tokens/tokens.parquet", "tokens of every picture: global_ids, local_ids")
+GLOBAL_TOKENS = _result("tokens/global.parquet", "global_ids of every picture, best first")
+LOCAL_TOKENS = _result("tokens/local.parquet", "local_ids of every picture, raster order")
 EPISODES = _result("classify/episodes.parquet", "few-shot episodes")
 
 STAGES: dict[str, Stage] = {
@@ -144,23 +145,30 @@ STAGES: dict[str, Stage] = {
             resumable=True,
         ),
         Stage(
-            "tokens",
-            "v2l.tokenizer.tokens:tokens",
-            "Translate every picture into global and local tokens.",
-            inputs={
-                "manifest": PICTURES,
-                "features": FEATURES,
-                "global_vectors": GLOBAL_VECTORS,
-                "tokenizer": TOKENIZER,
-            },
-            outputs={"tokens": TOKENS},
+            "global-tokens",
+            "v2l.tokenizer.tokens:global_tokens",
+            "Translate every picture into words: its nearest rows of the global codebook.",
+            inputs={"manifest": PICTURES, "features": FEATURES, "global_vectors": GLOBAL_VECTORS},
+            outputs={"tokens": GLOBAL_TOKENS},
             params={"config": "tokens"},
+        ),
+        Stage(
+            "local-tokens",
+            "v2l.tokenizer.tokens:local_tokens",
+            "Encode every picture as a map of vocabulary tokens.",
+            inputs={"manifest": PICTURES, "tokenizer": TOKENIZER},
+            outputs={"tokens": LOCAL_TOKENS},
         ),
         Stage(
             "usage",
             "v2l.experiments.usage:usage",
             "Count how the tokens of the pictures use the codebooks.",
-            inputs={"tokens": TOKENS, "global_rows": GLOBAL_ROWS, "manifest": PICTURES},
+            inputs={
+                "global_tokens": GLOBAL_TOKENS,
+                "local_tokens": LOCAL_TOKENS,
+                "global_rows": GLOBAL_ROWS,
+                "manifest": PICTURES,
+            },
             outputs={
                 "rows": _result("tokens/usage.parquet", "codes by split with their counts"),
                 "metrics": _result("tokens/metrics.json", "codes in use, perplexity, order shares"),
@@ -173,7 +181,7 @@ STAGES: dict[str, Stage] = {
             "Draw the few-shot episodes.",
             inputs={"manifest": PICTURES},
             outputs={"episodes": EPISODES},
-            params={"config": "fewshot"},
+            params={"config": "episodes"},
             seeded=True,
             compute=False,
         ),
@@ -181,7 +189,7 @@ STAGES: dict[str, Stage] = {
             "classify",
             "v2l.experiments.classify:classify",
             "Few-shot classification with the frozen LLM.",
-            inputs={"episodes": EPISODES, "tokens": TOKENS, "global_rows": GLOBAL_ROWS},
+            inputs={"episodes": EPISODES, "global_tokens": GLOBAL_TOKENS, "global_rows": GLOBAL_ROWS},
             outputs={"predictions": _result("classify/predictions.parquet", "one row a decision")},
             params={"config": "fewshot", "llm": "llm"},
         ),
@@ -199,7 +207,8 @@ STAGES: dict[str, Stage] = {
             "Decode the tokens of held-out pictures and measure each reconstruction.",
             inputs={
                 "manifest": PICTURES,
-                "tokens": TOKENS,
+                "global_tokens": GLOBAL_TOKENS,
+                "local_tokens": LOCAL_TOKENS,
                 "tokenizer": TOKENIZER,
                 "global_vectors": GLOBAL_VECTORS,
                 "networks": NETWORKS,
@@ -209,7 +218,7 @@ STAGES: dict[str, Stage] = {
                 "features": _result("reconstruct/features.safetensors", "network features for the Fréchet distance"),
                 "examples": _result("reconstruct/examples.parquet", "some pictures, before and after, as PNG"),
             },
-            params={"config": "reconstruct", "figures": "figures"},
+            params={"config": "reconstruct", "num_examples": "figures.num_pictures"},
         ),
         Stage(
             "reconstruct-metrics",
@@ -259,7 +268,7 @@ STAGES: dict[str, Stage] = {
             "Figures as PNG and PDF, each with its caption.",
             inputs={
                 "manifest": PICTURES,
-                "tokens": TOKENS,
+                "global_tokens": GLOBAL_TOKENS,
                 "global_rows": GLOBAL_ROWS,
                 "classify": _result("classify/metrics.json", "accuracy per setting"),
                 "examples": _result("reconstruct/examples.parquet", "some pictures, before and after, as PNG"),

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import read_rows, write_rows
-from v2l.config import FewShotConfig, InductionSetting
+from v2l.config import EpisodesConfig
 from v2l.data.episodes import COLUMNS, draw_all, episodes, read_episodes
 from v2l.data.manifest import COLUMNS as MANIFEST_COLUMNS
 from v2l.errors import ArtifactError, DataError
@@ -29,9 +29,8 @@ def manifest(names: list[str], num_train: int = 4) -> pd.DataFrame:
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "polar bear"]
 
 
-def config(**changes) -> FewShotConfig:
-    settings = [InductionSetting(shots=1), InductionSetting(shots=3)]
-    return FewShotConfig(**{"ways": [2, 5], "episodes": 20, "settings": settings, **changes})
+def config(**changes) -> EpisodesConfig:
+    return EpisodesConfig(**{"ways": [2, 5], "per_way": 20, "shots": 3, **changes})
 
 
 def test_supports_are_training_pictures_and_queries_held_out():
@@ -72,7 +71,7 @@ def test_prompt_order_mixes_the_classes(tmp_path: Path):
 
 def test_an_episode_does_not_depend_on_the_others():
     many = draw_all(manifest(NAMES), config(), seed=0)
-    few = draw_all(manifest(NAMES), config(ways=[5], episodes=3), seed=0)
+    few = draw_all(manifest(NAMES), config(ways=[5], per_way=3), seed=0)
     pd.testing.assert_frame_equal(few, many[many["ways"] == 5].head(3).reset_index(drop=True))
     other = draw_all(manifest(NAMES), config(), seed=1)
     assert (many["query_id"] != other["query_id"]).any()
@@ -92,7 +91,7 @@ def test_classes_without_enough_pictures_or_with_long_names_are_not_drawn():
 
 
 def test_too_few_classes_are_refused_with_both_numbers():
-    message = "fewshot.ways: 5-way needs 5 classes, but 3 have 3 training pictures, a held-out one and a one-word name"
+    message = "episodes.ways: 5-way needs 5 classes, but 3 have 3 training pictures, a held-out one and a one-word name"
     with pytest.raises(DataError, match=message):
         draw_all(manifest(["ant", "bee", "cat", "polar bear"]), config(), seed=0)
 

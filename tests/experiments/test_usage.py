@@ -22,7 +22,8 @@ CODEBOOK = [(1, "bear"), (1, "ant"), (2, "polar bear"), (3, "a big bear"), (2, "
 def artifacts(tmp_path):
     folder = tmp_path / "tokens"
     folder.mkdir()
-    write_rows(folder / "tokens.parquet", [{"image_id": i, "global_ids": g, "local_ids": x} for i, _, g, x in PICTURES])
+    write_rows(folder / "global.parquet", [{"image_id": i, "global_ids": g} for i, _, g, _ in PICTURES])
+    write_rows(folder / "local.parquet", [{"image_id": i, "local_ids": x} for i, _, _, x in PICTURES])
     # The manifest lists pictures in another order than the tokens, and one more.
     splits = [(image_id, split) for image_id, split, *_ in reversed(PICTURES)] + [("z/1", "train")]
     write_rows(folder / "manifest.parquet", [{"image_id": i, "split": s} for i, s in splits])
@@ -32,7 +33,8 @@ def artifacts(tmp_path):
 
 def _run(folder):
     usage(
-        folder / "tokens.parquet",
+        folder / "global.parquet",
+        folder / "local.parquet",
         folder / "global_codebook.parquet",
         folder / "manifest.parquet",
         rows=folder / ".partial-usage.parquet",

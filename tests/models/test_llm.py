@@ -15,7 +15,7 @@ from v2l.config import LlmConfig
 from v2l.errors import ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free, OneOf
-from v2l.models.llm_generation import Request
+from v2l.models.llm_generation import Generation, Request
 from v2l.runtime import Runtime
 
 
@@ -102,7 +102,9 @@ def sentencepiece_llm(tmp_path_factory: pytest.TempPathFactory) -> Llm:
         remove_extra_whitespaces=False,
         minloglevel=2,
     )
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True})
+    )
     tiny_llama(320).save_pretrained(folder)
     return load(folder, torch.float32)
 
@@ -175,6 +177,22 @@ def test_token_budget_changes_no_answer_of_the_real_model(assets: Path, dtype: t
         rule = OneOf(llm.tokenize(names), end_id=llm.tokenize(["\n"])[0][0])
         answers.append(llm.generate([Request((prefix, end), kind) for end in ends for kind in (Free(2), rule)], "test"))
     assert answers[0] == answers[1]
+
+
+def test_bfloat16_logits_are_the_same_bits_in_any_batch(assets: Path):
+    """Of the real model, whose matrices are large enough for kernels that differ by the number of rows."""
+    model = AutoModelForCausalLM.from_pretrained(assets / "llm", dtype=torch.bfloat16)
+    requests = [Request(((5, 6, 7), (token_id,)), Free(max_new_tokens=2)) for token_id in range(300, 304)]
+    requests += [Request(((token_id, 8, 9, 10, 11),), Free(max_new_tokens=1)) for token_id in range(300, 304)]
+
+    def all_logits(batch_tokens: int) -> set[tuple[float, ...]]:
+        rows = []
+        hook = model.register_forward_hook(lambda _module, _args, output: rows.extend(output.logits[:, -1].tolist()))
+        Generation(model, requests, 49_152, batch_tokens).run(lambda _count: None)
+        hook.remove()
+        return set(map(tuple, rows))
+
+    assert all_logits(1) == all_logits(10_000)
 
 
 def test_gguf_file_gives_the_model_that_is_in_it(tmp_path: Path):

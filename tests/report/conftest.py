@@ -64,7 +64,7 @@ class Results:
 
     def figures(self, folder: str = "figures") -> Path:
         figures(
-            self / "data/manifest.parquet", self / "tokens/tokens.parquet", self / "vocab/global_codebook.parquet",
+            self / "data/manifest.parquet", self / "tokens/global.parquet", self / "vocab/global_codebook.parquet",
             self / "classify/metrics.json", self / "reconstruct/examples.parquet", self / "tokens/usage.parquet",
             self / "tokenizer/curves.parquet", self / folder, config=FIGURES, fewshot=FEWSHOT, seed=3,
         )  # fmt: skip
@@ -146,11 +146,13 @@ def _write_pictures(root: Path, generator: np.random.Generator) -> None:
         pair = {"original": _png(draw_picture(place)), "reconstruction": _png(draw_picture(place, noise))}
         examples.append({"image_id": image_id, "class_name": name, **pair})
     write_rows(root / "data/manifest.parquet", manifest)
-    write_rows(root / "tokens/tokens.parquet", tokens)
+    for kind in ("global", "local"):
+        rows = [{"image_id": row["image_id"], f"{kind}_ids": row[f"{kind}_ids"]} for row in tokens]
+        write_rows(root / f"tokens/{kind}.parquet", rows)
     write_rows(root / "vocab/global_codebook.parquet", [{"order": order, "text": text} for text, order in WORDS])
     write_rows(root / "reconstruct/examples.parquet", examples)
     usage(
-        root / "tokens/tokens.parquet", root / "vocab/global_codebook.parquet", root / "data/manifest.parquet",
+        root / "tokens/global.parquet", root / "tokens/local.parquet", root / "vocab/global_codebook.parquet", root / "data/manifest.parquet",
         rows=root / "tokens/usage.parquet", metrics=root / "tokens/metrics.json",
     )  # fmt: skip
 
@@ -219,9 +221,9 @@ def _write_provenance(root: Path) -> None:
     """As the runner writes it: inputs by path and hash, from a command run two folders above the results."""
     made_by: dict[str, tuple[str, dict, list[str]]] = {
         "data/manifest.parquet": ("emoji", {"data": {"heldout_family": "noto", "min_sets": 5}}, []),
-        "tokens/tokens.parquet": ("tokens", {"tokens": {"num_global": 6}}, ["data/manifest.parquet"]),
-        "tokens/metrics.json": ("usage", {}, ["tokens/tokens.parquet", "data/manifest.parquet"]),
-        "classify/predictions.parquet": ("classify", {"fewshot": FEWSHOT.model_dump()}, ["tokens/tokens.parquet"]),
+        "tokens/global.parquet": ("global-tokens", {"tokens": {"num_global": 6}}, ["data/manifest.parquet"]),
+        "tokens/metrics.json": ("usage", {}, ["tokens/global.parquet", "data/manifest.parquet"]),
+        "classify/predictions.parquet": ("classify", {"fewshot": FEWSHOT.model_dump()}, ["tokens/global.parquet"]),
         "classify/metrics.json": ("classify-metrics", {}, ["classify/predictions.parquet"]),
         "semantics/metrics.json": ("semantics-metrics", {}, ["semantics/rows.parquet"]),
         "reconstruct/metrics.json": ("reconstruct-metrics", {}, ["reconstruct/rows.parquet"]),

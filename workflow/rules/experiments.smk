@@ -4,7 +4,7 @@
 rule classify:
     input:
         episodes=rules.episodes.output.episodes,
-        tokens=rules.tokens.output.tokens,
+        global_tokens=rules.global_tokens.output.tokens,
         global_rows=rules.filter.output.rows,
         needs=suite.llm_files(SUITE),
     output:
@@ -15,8 +15,8 @@ rule classify:
         f"{RESULTS}/logs/classify.log",
     threads: THREADS
     shell:
-        "v2l classify --config {CONFIG} --needs {input.needs} --episodes {input.episodes} --tokens {input.tokens}"
-        " --global-rows {input.global_rows} --predictions {output.predictions} --log {log}"
+        "v2l classify --config {CONFIG} --needs {input.needs} --episodes {input.episodes}"
+        " --global-tokens {input.global_tokens} --global-rows {input.global_rows} --predictions {output.predictions} --log {log}"
 
 
 rule classify_metrics:
@@ -33,7 +33,8 @@ rule classify_metrics:
 rule reconstruct:
     input:
         manifest=rules.emoji.output.manifest,
-        tokens=rules.tokens.output.tokens,
+        global_tokens=rules.global_tokens.output.tokens,
+        local_tokens=rules.local_tokens.output.tokens,
         tokenizer=rules.train.output.tokenizer,
         global_vectors=rules.filter.output.vectors,
         networks="data/networks/manifest.json",
@@ -47,7 +48,8 @@ rule reconstruct:
         f"{RESULTS}/logs/reconstruct.log",
     threads: THREADS
     shell:
-        "v2l reconstruct --config {CONFIG} --manifest {input.manifest} --tokens {input.tokens}"
+        "v2l reconstruct --config {CONFIG} --manifest {input.manifest}"
+        " --global-tokens {input.global_tokens} --local-tokens {input.local_tokens}"
         " --tokenizer {input.tokenizer} --global-vectors {input.global_vectors} --networks {input.networks}"
         " --rows {output.rows} --features {output.features} --examples {output.examples} --log {log}"
 

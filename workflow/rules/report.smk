@@ -22,7 +22,7 @@ rule tables:
 rule figures:
     input:
         manifest=rules.emoji.output.manifest,
-        tokens=rules.tokens.output.tokens,
+        global_tokens=rules.global_tokens.output.tokens,
         global_rows=rules.filter.output.rows,
         classify=rules.classify_metrics.output.metrics,
         examples=rules.reconstruct.output.examples,
@@ -36,7 +36,7 @@ rule figures:
     log:
         f"{RESULTS}/logs/figures.log",
     shell:
-        "v2l figures --config {CONFIG} --manifest {input.manifest} --tokens {input.tokens}"
+        "v2l figures --config {CONFIG} --manifest {input.manifest} --global-tokens {input.global_tokens}"
         " --global-rows {input.global_rows} --classify {input.classify} --examples {input.examples}"
         " --usage {input.usage} --curves {input.curves} --folder {params.folder} --log {log}"
 

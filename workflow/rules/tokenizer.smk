@@ -22,27 +22,43 @@ rule train:
         " --tokenizer {output.tokenizer} --curves {output.curves} --log {log}"
 
 
-rule tokens:
+rule global_tokens:
     input:
         manifest=rules.emoji.output.manifest,
         features=rules.image_features.output.features,
         global_vectors=rules.filter.output.vectors,
-        tokenizer=rules.train.output.tokenizer,
     output:
-        tokens=f"{RESULTS}/tokens/tokens.parquet",
+        tokens=f"{RESULTS}/tokens/global.parquet",
     params:
-        parameters("tokens"),
+        parameters("global-tokens"),
     log:
-        f"{RESULTS}/logs/tokens.log",
+        f"{RESULTS}/logs/global-tokens.log",
     threads: THREADS
     shell:
-        "v2l tokens --config {CONFIG} --manifest {input.manifest} --features {input.features}"
-        " --global-vectors {input.global_vectors} --tokenizer {input.tokenizer} --tokens {output.tokens} --log {log}"
+        "v2l global-tokens --config {CONFIG} --manifest {input.manifest} --features {input.features}"
+        " --global-vectors {input.global_vectors} --tokens {output.tokens} --log {log}"
+
+
+rule local_tokens:
+    input:
+        manifest=rules.emoji.output.manifest,
+        tokenizer=rules.train.output.tokenizer,
+    output:
+        tokens=f"{RESULTS}/tokens/local.parquet",
+    params:
+        parameters("local-tokens"),
+    log:
+        f"{RESULTS}/logs/local-tokens.log",
+    threads: THREADS
+    shell:
+        "v2l local-tokens --config {CONFIG} --manifest {input.manifest} --tokenizer {input.tokenizer}"
+        " --tokens {output.tokens} --log {log}"
 
 
 rule usage:
     input:
-        tokens=rules.tokens.output.tokens,
+        global_tokens=rules.global_tokens.output.tokens,
+        local_tokens=rules.local_tokens.output.tokens,
         global_rows=rules.filter.output.rows,
         manifest=rules.emoji.output.manifest,
     output:
@@ -51,5 +67,6 @@ rule usage:
     log:
         f"{RESULTS}/logs/usage.log",
     shell:
-        "v2l usage --config {CONFIG} --tokens {input.tokens} --global-rows {input.global_rows}"
+        "v2l usage --config {CONFIG} --global-tokens {input.global_tokens}"
+        " --local-tokens {input.local_tokens} --global-rows {input.global_rows}"
         " --manifest {input.manifest} --rows {output.rows} --metrics {output.metrics} --log {log}"

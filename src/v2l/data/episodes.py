@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from v2l.artifacts import read_rows, write_rows
-from v2l.config import FewShotConfig
+from v2l.config import EpisodesConfig
 from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.seeds import numpy_generator
@@ -59,16 +59,15 @@ class Episode:
         ]
 
 
-def episodes(manifest: Path, episodes: Path, config: FewShotConfig, seed: int) -> None:
+def episodes(manifest: Path, episodes: Path, config: EpisodesConfig, seed: int) -> None:
     """Writes the episodes of every number of ways. Raises DataError if too few classes qualify."""
     drawn = draw_all(read_manifest(manifest), config, seed)
     write_rows(episodes, drawn)
-    logger.info("%d episodes, %d for each of %s ways", len(drawn), config.episodes, config.ways)
+    logger.info("%d episodes, %d for each of %s ways", len(drawn), config.per_way, config.ways)
 
 
-def draw_all(manifest: pd.DataFrame, config: FewShotConfig, seed: int) -> pd.DataFrame:
+def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.DataFrame:
     """One row an episode. An episode depends on seed, ways and its number alone, never on the others."""
-    shots = max(setting.shots for setting in config.settings)
     train, heldout = (
         {name: sorted(ids) for name, ids in rows.groupby("class_name")["image_id"]}
         for rows in (training_rows(manifest), heldout_rows(manifest))
@@ -76,18 +75,18 @@ def draw_all(manifest: pd.DataFrame, config: FewShotConfig, seed: int) -> pd.Dat
     names = [
         name
         for name in sorted(train.keys() & heldout.keys())
-        if len(train[name]) >= shots and not (config.single_word_names and " " in name)
+        if len(train[name]) >= config.shots and not (config.single_word_names and " " in name)
     ]
     if len(names) < max(config.ways):
         raise DataError(
-            f"fewshot.ways: {max(config.ways)}-way needs {max(config.ways)} classes, but {len(names)} have "
-            f"{shots} training pictures, a held-out one{' and a one-word name' if config.single_word_names else ''}"
+            f"episodes.ways: {max(config.ways)}-way needs {max(config.ways)} classes, but {len(names)} have "
+            f"{config.shots} training pictures, a held-out one{' and a one-word name' if config.single_word_names else ''}"
         )
     return pd.DataFrame(
         [
-            draw(names, train, heldout, ways, shots, seed, number)
+            draw(names, train, heldout, ways, config.shots, seed, number)
             for ways in config.ways
-            for number in range(config.episodes)
+            for number in range(config.per_way)
         ],
         columns=COLUMNS,
     )

@@ -16,7 +16,9 @@ ALL_SPLITS = "all"
 ROWS = Path("tokens/usage.parquet")
 
 
-def usage(tokens: Path, global_rows: Path, manifest: Path, rows: Path, metrics: Path) -> None:
+def usage(
+    global_tokens: Path, local_tokens: Path, global_rows: Path, manifest: Path, rows: Path, metrics: Path
+) -> None:
     """Counts every code by split and summarises the counts.
 
     rows: kind (local, global, or best global: the first of each picture), split, code (row of its codebook), order
@@ -24,14 +26,16 @@ def usage(tokens: Path, global_rows: Path, manifest: Path, rows: Path, metrics: 
     Raises ArtifactError if a picture has no split or a token no row in the global codebook.
     """
     codebook = read_rows(global_rows, ["order", "text"])
-    pictures = read_rows(tokens, ["image_id", "global_ids", "local_ids"])
+    pictures = read_rows(global_tokens, ["image_id", "global_ids"]).merge(
+        read_rows(local_tokens, ["image_id", "local_ids"]), on="image_id"
+    )
     splits = read_rows(manifest, ["image_id", "split"]).set_index("image_id")["split"]
     if len(absent := pictures.loc[~pictures["image_id"].isin(splits.index), "image_id"]):
-        raise ArtifactError(f"{tokens}: {len(absent)} picture(s) not in {manifest.name}, first {absent.iloc[0]!r}")
+        raise ArtifactError(f"{global_tokens}: {len(absent)} picture(s) not in {manifest.name}, first {absent.iloc[0]!r}")
     ids = pictures["global_ids"].explode().astype(np.int64)
     if len(ids) and not 0 <= ids.min() <= ids.max() < len(codebook):
         raise ArtifactError(
-            f"{tokens}: expected global ids in 0..{len(codebook) - 1} as in {global_rows.name}, "
+            f"{global_tokens}: expected global ids in 0..{len(codebook) - 1} as in {global_rows.name}, "
             f"found {ids.min()}..{ids.max()}"
         )
     counts = count_codes(pictures.assign(split=splits.loc[pictures["image_id"]].to_numpy()), codebook)

@@ -58,7 +58,7 @@ class Llm:
         """Text of each id sequence as it stands within a text: a leading blank is kept, bytes that make no character
         are U+FFFD, special tokens are spelt out."""
         # Some decoders strip the blank at the start of a text, so a letter stands before the ids.
-        letter, *_ = self.tokenize(["a"])
+        (letter,) = self.tokenize(["a"])
         anchored = [[*letter, *sequence] for sequence in (*sequences, ())]
         *texts, anchor = self._tokenizer.batch_decode(anchored, clean_up_tokenization_spaces=False)
         return [text[len(anchor) :] for text in texts]
@@ -82,9 +82,7 @@ class Llm:
                 )
         generation = Generation(self._model, requests, self.vocab_size, self._batch_tokens)
         with Progress(title, generation.num_tokens, "prompt tokens") as progress:
-            generation.run(
-                lambda count: progress.advance(count, f"{generation.num_answered}/{len(requests)} answers")
-            )
+            generation.run(lambda count: progress.advance(count, f"{generation.num_answered}/{len(requests)} answers"))
         return generation.answers
 
 

@@ -11,6 +11,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def shared_segments(prompts: Sequence[Sequence[int]]) -> list[tuple[Ids, ...]]:
     cut = []
     for prompt in prompts:
         places = sorted({0, len(prompt)} | {common(prompt, other) for other in prompts})
-        cut.append(tuple(tuple(prompt[i:j]) for i, j in zip(places, places[1:], strict=False)))
+        cut.append(tuple(tuple(prompt[i:j]) for i, j in pairwise(places)))
     return cut
 
 
@@ -96,7 +97,7 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Job:
-    """One forward pass: reads of equal length after ``past`` tokens."""
+    """One forward pass: reads of equal length after ``past`` tokens; ``owns_cache`` if no later one needs the cache."""
 
     cache: Cache | None
     past: int
@@ -107,9 +108,7 @@ class _Job:
 class Generation:
     """One run over a list of requests. ``answers`` holds the chosen ids in the order of the requests."""
 
-    def __init__(
-        self, model: PreTrainedModel, requests: Sequence[Request], vocab_size: int, batch_tokens: int
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, requests: Sequence[Request], vocab_size: int, batch_tokens: int) -> None:
         """vocab_size: only ids below it are chosen. batch_tokens: limit of sequences x their full length in a pass."""
         self._model = model
         self._vocab_size = vocab_size
@@ -175,8 +174,11 @@ class Generation:
         self.num_answered += 1
 
     def _batch(self, cache: Cache | None, past: int, reads: Iterable[_Read]) -> list[_Job]:
-        """Forward passes for the reads, each within the token limit if it has several sequences; the longest last,
-        as it is popped first and should show early whether memory is enough."""
+        """Forward passes for the reads, each within the token limit if it has several sequences.
+
+        They are popped from the end: the longest first, to show early whether memory is enough, and the one that may
+        spend the cache last.
+        """
         by_length: dict[int, list[_Read]] = defaultdict(list)
         for read in reads:
             by_length[len(read.ids)].append(read)
@@ -186,7 +188,7 @@ class Generation:
             full_length = past + length + max(read.reserve for read in group)
             size = max(1, self._batch_tokens // full_length)
             batches += [group[start : start + size] for start in range(0, len(group), size)]
-        return [_Job(cache, past, batch, owns_cache=len(batches) == 1) for batch in batches]
+        return [_Job(cache, past, batch, owns_cache=number == 0) for number, batch in enumerate(batches)]
 
     def _forward(self, job: _Job) -> tuple[Tensor, Cache]:
         """Logits after each read, [B, V], and the cache that now holds the reads."""

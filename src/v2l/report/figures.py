@@ -23,7 +23,7 @@ class Captioned:
 
 def figures(
     manifest: Path,
-    tokens: Path,
+    global_tokens: Path,
     global_rows: Path,
     classify: Path,
     examples: Path,
@@ -38,7 +38,7 @@ def figures(
     folder.mkdir(parents=True, exist_ok=True)
     with house_style():
         drawn = [
-            _words(manifest, tokens, global_rows, config, seed),
+            _words(manifest, global_tokens, global_rows, config, seed),
             _reconstructions(examples, config, seed),
             _few_shot(classify, fewshot, seed),
             _codebook(usage, seed),
@@ -54,14 +54,14 @@ def _save(drawn: list[Captioned], folder: Path) -> Iterator[dict[str, str]]:
         yield {"name": name, "title": item.title, "caption": item.caption, **save_figure(item.figure, folder, name)}
 
 
-def _words(manifest: Path, tokens: Path, global_rows: Path, config: FiguresConfig, seed: int) -> Captioned:
+def _words(manifest: Path, global_tokens: Path, global_rows: Path, config: FiguresConfig, seed: int) -> Captioned:
     rows = read_rows(manifest, ["image_id", "path", "split", "class_id", "class_name"])
     chosen = pictures.choose_pictures(rows, config.num_pictures)
     if chosen.empty:
         raise ArtifactError(f"{manifest}: expected held-out pictures, found none")
     items = pictures.read_worded_pictures(
         chosen,
-        read_rows(tokens, ["image_id", "global_ids"]),
+        read_rows(global_tokens, ["image_id", "global_ids"]),
         read_rows(global_rows, ["order", "text"]),
         manifest.parent,
         config.num_words,

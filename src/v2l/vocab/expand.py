@@ -1,6 +1,7 @@
 """Stage ``expand``: grows every LLM token into a bigram and a trigram (paper, method section: vocabulary expansion)."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,35 +25,33 @@ def expand(candidates: Path, config: ExpandConfig, llm: LlmConfig, runtime: Runt
 
     A candidate's text is the decoding of its ids together, which differs from its tokens' texts joined only where
     one character's bytes are spread over several tokens.
+
+    Raises ModelError if the LLM has fewer tokens than ``config.num_tokens``.
     """
     model = load_llm(llm, runtime)
-    trigrams = expand_tokens(model, config.prompt, config.num_tokens or model.vocab_size)
-    table = candidate_rows(model, trigrams)
+    num_tokens = config.num_tokens or model.vocab_size
+    if num_tokens > model.vocab_size:
+        raise ModelError(f"vocab.expand.num_tokens: {num_tokens} asked for, {llm.source} has {model.vocab_size} tokens")
+    table = candidate_rows(model, expand_tokens(model, config.prompt, range(num_tokens)))
     write_rows(candidates, table)
     logger.info("%d candidates, %d distinct texts", len(table), table["text"].nunique())
 
 
-def expand_tokens(llm: Llm, prompt: str, num_tokens: int) -> np.ndarray:
-    """The first ``num_tokens`` ids, each with its two greedy successors after the prompt: [num_tokens, 3] int64.
+def expand_tokens(llm: Llm, prompt: str, token_ids: Sequence[int]) -> np.ndarray:
+    """Each token id with its two greedy successors after the prompt: [N] ids -> [N, 3] int64.
 
     The prompt is read as the tokenizer would read the whole text: where a token's text begins with a blank, the
     prompt's last blank is that blank (``a photo of`` + `` cat``); other tokens follow the prompt as it is written
     (``a photo of `` + ``ing``). An end-of-text token that the model prefers is a successor like any other.
-
-    Raises ModelError if the LLM has fewer tokens.
     """
-    if num_tokens > llm.vocab_size:
-        raise ModelError(f"vocab.expand.num_tokens: {num_tokens} asked for, the LLM has {llm.vocab_size} tokens")
-    before_blank, before_other = (
-        (*llm.start_ids, *ids) for ids in llm.tokenize([prompt.removesuffix(" "), prompt])
-    )
+    before_blank, before_other = ((*llm.start_ids, *ids) for ids in llm.tokenize([prompt.removesuffix(" "), prompt]))
     successors = Free(max_new_tokens=MAX_ORDER - 1)
     requests = []
-    for token_id, text in enumerate(llm.token_texts[:num_tokens]):
-        prefix = before_blank if text.startswith(" ") else before_other
+    for token_id in token_ids:
+        prefix = before_blank if llm.token_texts[token_id].startswith(" ") else before_other
         requests.append(Request((prefix, (token_id,)) if prefix else ((token_id,),), successors))
     answers = llm.generate(requests, "expansion")
-    return np.column_stack([np.arange(num_tokens), np.array(answers, dtype=np.int64)])
+    return np.array([[token_id, *answer] for token_id, answer in zip(token_ids, answers, strict=True)], dtype=np.int64)
 
 
 def candidate_rows(llm: Llm, trigrams: np.ndarray) -> pd.DataFrame:

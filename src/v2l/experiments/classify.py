@@ -1,0 +1,180 @@
+"""Stage ``classify``: few-shot classification with the frozen LLM (paper, Table 1)."""
+
+import hashlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from v2l.artifacts import read_rows, write_rows
+from v2l.config import FewShotConfig, InductionSetting, LlmConfig
+from v2l.data.episodes import Episode, read_episodes
+from v2l.errors import ArtifactError
+from v2l.models.llm import Llm, load_llm
+from v2l.models.llm_decoding import Decoding, Free, OneOf
+from v2l.models.llm_generation import Request, shared_segments
+from v2l.prompts.fewshot import ANSWER_CUE, ANSWER_LEAD, BLOCK_START, classification_prompt, join_words
+from v2l.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One question to the LLM: an episode in one setting with Kg words an image."""
+
+    episode: Episode
+    num_global: int
+    setting: InductionSetting
+    prompt: str
+
+
+def classify(
+    episodes: Path,
+    global_tokens: Path,
+    global_rows: Path,
+    predictions: Path,
+    config: FewShotConfig,
+    llm: LlmConfig,
+    runtime: Runtime,
+) -> None:
+    """Writes one row a decision, ordered by episode, Kg and setting as in the configuration.
+
+    Raises ArtifactError if a picture has no tokens, and ModelError if a prompt exceeds the LLM's context.
+    """
+    drawn = read_episodes(episodes)
+    words = read_words(global_tokens, global_rows, drawn, max(config.num_global))
+    decisions = make_decisions(drawn, words, config)
+    model = load_llm(llm, runtime)
+    requests = make_requests(decisions, model, config)
+    answers = model.decode(model.generate(requests, "classification"))
+    table = prediction_rows(decisions, requests, answers)
+    write_rows(predictions, table)
+    logger.info("%d decisions, %.3f correct", len(table), table["correct"].mean())
+
+
+def read_words(
+    global_tokens: Path, global_rows: Path, episodes: Sequence[Episode], num_global: int
+) -> dict[str, list[str]]:
+    """The ``num_global`` best n-grams of every picture in the episodes, as texts."""
+    codebook = read_rows(global_rows, ["text"])["text"].tolist()
+    pictures = read_rows(global_tokens, ["image_id", "global_ids"])
+    global_ids = dict(zip(pictures["image_id"], pictures["global_ids"], strict=True))
+    words = {}
+    for image_id in sorted({image for episode in episodes for image in (*episode.support_ids, episode.query_id)}):
+        if image_id not in global_ids:
+            raise ArtifactError(f"{global_tokens}: no tokens of picture {image_id!r}, which an episode uses")
+        ids = global_ids[image_id][:num_global]
+        if len(ids) < num_global:
+            raise ArtifactError(
+                f"{global_tokens}: expected {num_global} or more global ids of {image_id!r}, found {len(ids)}"
+            )
+        if not 0 <= min(ids) <= max(ids) < len(codebook):
+            raise ArtifactError(
+                f"{global_tokens}: global ids of {image_id!r} do not fit the {len(codebook)} of {global_rows}"
+            )
+        words[image_id] = [codebook[i] for i in ids]
+    return words
+
+
+def make_decisions(
+    episodes: Sequence[Episode], words: Mapping[str, Sequence[str]], config: FewShotConfig
+) -> list[Decision]:
+    """Every episode with every Kg in every setting. words: n-gram texts of each picture, best first."""
+
+    def read(image_id: str, num_global: int) -> str:
+        return join_words(words[image_id][:num_global], config.separator)
+
+    return [
+        Decision(
+            episode,
+            num_global,
+            setting,
+            classification_prompt(
+                episode.class_names,
+                [(read(image_id, num_global), name) for image_id, name in episode.supports(setting.shots)],
+                read(episode.query_id, num_global),
+                setting.induction,
+                setting.repeats,
+            ),
+        )
+        for episode in episodes
+        for num_global in config.num_global
+        for setting in config.settings
+    ]
+
+
+def make_requests(decisions: Sequence[Decision], llm: Llm, config: FewShotConfig) -> list[Request]:
+    """What the LLM is to compute. Prompts that differ in repeats alone share all but the query."""
+    ids = llm.tokenize([decision.prompt.removesuffix(ANSWER_LEAD) for decision in decisions])
+    families: dict[tuple[str, int, bool, int], list[int]] = defaultdict(list)
+    for index, decision in enumerate(decisions):
+        setting = decision.setting
+        families[decision.episode.episode_id, decision.num_global, setting.induction, setting.shots].append(index)
+    segments = {}
+    for members in families.values():
+        prompts = [[*llm.start_ids, *ids[index]] for index in members]
+        segments.update(zip(members, shared_segments(prompts), strict=True))
+    decodings = _Decodings(llm, config)
+    return [
+        Request(
+            segments[index],
+            decodings.of(decision),
+            f"fewshot: episode {decision.episode.episode_id}, Kg={decision.num_global}, {decision.setting.name}",
+        )
+        for index, decision in enumerate(decisions)
+    ]
+
+
+class _Decodings:
+    """The rule of each answer: one of the class names with induction, anything up to the line's end without."""
+
+    def __init__(self, llm: Llm, config: FewShotConfig) -> None:
+        newlines = frozenset(token_id for token_id, text in enumerate(llm.token_texts) if "\n" in text)
+        self._free = Free(config.max_new_tokens, stop_ids=newlines)
+        self._constraint = config.constraint
+        self._llm = llm
+
+    def of(self, decision: Decision) -> Decoding:
+        if not decision.setting.induction:
+            return self._free
+        class_names = decision.episode.class_names
+        names = [self._llm.tokenize_after(ANSWER_CUE, ANSWER_LEAD + name) for name in class_names]
+        end_id, *_ = self._llm.tokenize_after(ANSWER_CUE + ANSWER_LEAD + class_names[0], "\n" + BLOCK_START)
+        return OneOf(names, end_id, self._constraint)
+
+
+def begins_with_name(text: str, name: str) -> bool:
+    """Whether a generated text begins with the whole class name, as whole words: the protocol's "correct"."""
+    return re.match(re.escape(name) + r"(?!\w)", text.lstrip()) is not None
+
+
+def prediction_rows(decisions: Sequence[Decision], requests: Sequence[Request], answers: Sequence[str]) -> pd.DataFrame:
+    """One row a decision. answers: the generated texts, of which the first line counts."""
+    rows = []
+    for decision, request, answer in zip(decisions, requests, answers, strict=True):
+        episode, setting = decision.episode, decision.setting
+        prediction = answer.split("\n", 1)[0].strip()
+        rows.append(
+            {
+                "episode_id": episode.episode_id,
+                "ways": episode.ways,
+                "num_global": decision.num_global,
+                "setting": setting.name,
+                "induction": setting.induction,
+                "shots": setting.shots,
+                "repeats": setting.repeats,
+                "query_id": episode.query_id,
+                "target": episode.query_class,
+                "prediction": prediction,
+                "correct": begins_with_name(prediction, episode.query_class),
+                "prompt_sha256": hashlib.sha256(decision.prompt.encode()).hexdigest(),
+                "prompt": decision.prompt,
+                "num_prompt_tokens": request.num_prompt_tokens,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,70 @@
+"""Stages ``global-tokens`` and ``local-tokens``: every picture as words and as a map of tokens (paper, Figure 2).
+
+Local tokens are always computed in fp32 and in passes of a fixed number of pictures: another number may change the last
+bits of a feature, and with them, once in a while, an id.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from v2l.artifacts import read_arrays, write_rows
+from v2l.config import TokensConfig
+from v2l.data.images import load_pictures, to_tensor
+from v2l.data.manifest import read_manifest
+from v2l.progress import Progress
+from v2l.runtime import Runtime
+from v2l.tokenizer.inputs import read_image_features, select_global_tokens
+from v2l.tokenizer.model import LocalTokenizer
+
+PASS_PICTURES = 8
+
+
+@torch.inference_mode()
+def encode_pictures(
+    tokenizer: LocalTokenizer,
+    pictures: np.ndarray,
+    device: torch.device,
+    advance: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Token ids [N, h*w] int64, raster order, of pictures uint8 [N, H, W, 3]; ``tokenizer`` lies on ``device``.
+
+    ``advance`` hears how many pictures each pass finished.
+    """
+    codes = tokenizer.codes()
+    ids = []
+    for start in range(0, len(pictures), PASS_PICTURES):
+        part = to_tensor(pictures[start : start + PASS_PICTURES])
+        padded = F.pad(part, (0, 0, 0, 0, 0, 0, 0, PASS_PICTURES - len(part)))
+        ids.append(tokenizer.nearest(tokenizer.encode(padded.to(device)), codes)[: len(part)].cpu().numpy())
+        if advance is not None:
+            advance(len(part))
+    return np.concatenate(ids)
+
+
+def global_tokens(
+    manifest: Path, features: Path, global_vectors: Path, tokens: Path, config: TokensConfig, runtime: Runtime
+) -> None:
+    """Writes image_id and global_ids: rows of the global codebook, best first. Raises ArtifactError."""
+    frame = read_manifest(manifest)
+    codebook = torch.from_numpy(read_arrays(global_vectors, ["codebook"])["codebook"]).to(runtime.device)
+    vectors = read_image_features(features, len(frame)).to(runtime.device)
+    ids = select_global_tokens(vectors, codebook, config.num_global, global_vectors)
+    write_rows(tokens, pd.DataFrame({"image_id": frame["image_id"], "global_ids": ids.tolist()}))
+
+
+def local_tokens(manifest: Path, tokenizer: Path, tokens: Path, runtime: Runtime) -> None:
+    """Writes image_id and local_ids: token ids in raster order. Raises ArtifactError or DataError."""
+    frame = read_manifest(manifest)
+    model = LocalTokenizer.load(tokenizer).to(runtime.device)
+    ids = []
+    with Progress("local tokens", len(frame), "pictures") as progress:
+        for start in range(0, len(frame), runtime.image_batch):
+            paths = frame["path"].iloc[start : start + runtime.image_batch].tolist()
+            pictures = load_pictures(manifest, paths, model.config.image_size_px)
+            ids.append(encode_pictures(model, pictures, runtime.device, progress.advance))
+    write_rows(tokens, pd.DataFrame({"image_id": frame["image_id"], "local_ids": np.concatenate(ids).tolist()}))

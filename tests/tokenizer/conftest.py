@@ -1,0 +1,36 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from v2l.config import TokenizerConfig
+from v2l.tokenizer.model import LocalTokenizer
+
+TINY = {
+    "image_size_px": 16,
+    "base_channels": 32,
+    "channel_multipliers": [1, 2],
+    "num_res_blocks": 1,
+    "z_channels": 8,
+    "code_dim": 6,
+    "num_global": 3,
+    "cross_attention_heads": 2,
+}
+NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM = 40, 12, 10
+
+
+@pytest.fixture
+def make_tokenizer() -> Callable[..., LocalTokenizer]:
+    """A tokenizer of tiny size with random weights, every normalisation and bias included; keywords go to the config."""
+
+    def make(**changes: object) -> LocalTokenizer:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            tokenizer = LocalTokenizer(TokenizerConfig(**TINY | changes), NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM)
+            for parameter in tokenizer.parameters():
+                if parameter.dim() == 1:
+                    torch.nn.init.normal_(parameter, 1.0, 0.3)
+            tokenizer.set_local_embeddings(torch.randn(NUM_LOCAL, SOURCE_DIM))
+        return tokenizer.eval()
+
+    return make

@@ -1,0 +1,152 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from v2l.errors import ArtifactError
+from v2l.tokenizer.model import LocalTokenizer
+
+from .conftest import GLOBAL_DIM, NUM_LOCAL, SOURCE_DIM
+
+
+def slow_codes(tokenizer: LocalTokenizer) -> torch.Tensor:
+    """The projected codebook, a row at a time."""
+    layer = tokenizer.codebook_projection
+    rows = [layer.weight @ row + layer.bias for row in tokenizer.tok_embeddings.weight]
+    return torch.stack([row / row.norm() for row in rows] if tokenizer.config.unit_codes else rows).detach()
+
+
+def test_features_have_unit_length(make_tokenizer) -> None:
+    features = make_tokenizer().encode(torch.rand(2, 3, 16, 24))
+    assert features.shape == (2, 6, 8, 12)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(2, 8, 12))
+
+
+@pytest.mark.parametrize("unit_codes", [False, True])
+def test_quantize_takes_the_nearest_projected_code(make_tokenizer, unit_codes: bool) -> None:
+    tokenizer = make_tokenizer(unit_codes=unit_codes)
+    features = tokenizer.encode(torch.rand(2, 3, 16, 16))
+    quantized = tokenizer.quantize(features, codebook_weight=0.33)
+    codes = slow_codes(tokenizer)
+    for image in range(2):
+        for position in range(64):
+            row, column = divmod(position, 8)  # raster order
+            feature = features[image, :, row, column]
+            nearest = int((codes - feature).square().sum(dim=1).argmin())
+            assert quantized.ids[image, position] == nearest
+            torch.testing.assert_close(quantized.features[image, :, row, column], codes[nearest])
+    flat = codes[quantized.ids].mT.reshape(features.shape)
+    assert quantized.loss.item() == pytest.approx(1.33 * float((flat - features).square().mean()), rel=1e-5)
+
+
+def test_tokens_with_one_embedding_share_the_lowest_id(make_tokenizer) -> None:
+    tokenizer = make_tokenizer()
+    pictures = torch.rand(4, 3, 16, 16)
+    before = tokenizer.nearest(tokenizer.encode(pictures))
+    embeddings = tokenizer.tok_embeddings.weight.clone()
+    tokenizer.set_local_embeddings(torch.cat([embeddings[20:], embeddings[20:]]))
+    after = tokenizer.nearest(tokenizer.encode(pictures))
+    assert after.max() < 20
+    used = before >= 20
+    assert used.any()
+    assert torch.equal(after[used], before[used] - 20)
+
+
+def test_gradient_passes_the_quantizer_to_encoder_and_projector_and_not_to_the_codebook(make_tokenizer) -> None:
+    tokenizer = make_tokenizer()
+    features = tokenizer.encode(torch.rand(2, 3, 16, 16))
+    quantized = tokenizer.quantize(features)
+    (tokenizer.decode(quantized.features, torch.randn(2, 3, GLOBAL_DIM)).mean() + quantized.loss).backward()
+    assert tokenizer.tok_embeddings.weight.grad is None
+    for part in (tokenizer.encoder.conv_in, tokenizer.quant_conv, tokenizer.codebook_projection, tokenizer.decoder.conv_out):
+        assert part.weight.grad.abs().sum() > 0
+
+
+def test_projectors_gradient_equals_that_of_projecting_the_whole_codebook(make_tokenizer) -> None:
+    tokenizer = make_tokenizer(unit_codes=True).double()
+    ids, weights = torch.randint(0, NUM_LOCAL, (2, 5)), torch.randn(2, 5, 6, dtype=torch.float64)
+    layer = tokenizer.codebook_projection
+    (tokenizer.lookup(ids) * weights).sum().backward()
+    gradient, layer.weight.grad = layer.weight.grad, None
+    everything = torch.nn.functional.normalize(layer(tokenizer.tok_embeddings.weight), dim=1)
+    (everything[ids] * weights).sum().backward()
+    torch.testing.assert_close(gradient, layer.weight.grad, atol=1e-12, rtol=1e-12)
+
+
+def test_gradient_of_decoding_equals_finite_differences(make_tokenizer) -> None:
+    tokenizer = make_tokenizer().double()
+    context = torch.randn(1, 3, GLOBAL_DIM, dtype=torch.float64)
+    features = torch.randn(1, 6, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: tokenizer.decode(x, context), (features,), fast_mode=True)
+
+
+def test_decode_ids_equals_decoding_the_quantized_features(make_tokenizer) -> None:
+    tokenizer, context = make_tokenizer().double(), torch.randn(2, 3, GLOBAL_DIM, dtype=torch.float64)
+    quantized = tokenizer.quantize(tokenizer.encode(torch.rand(2, 3, 16, 16, dtype=torch.float64)))
+    decoded = tokenizer.decode_ids(quantized.ids, context)
+    assert decoded.shape == (2, 3, 16, 16)
+    torch.testing.assert_close(decoded, tokenizer.decode(quantized.features, context), atol=1e-9, rtol=1e-9)
+
+
+def test_decode_refuses_another_number_of_global_vectors(make_tokenizer) -> None:
+    with pytest.raises(ValueError, match="takes 3 global vectors per picture, found 2"):
+        make_tokenizer().decode(torch.zeros(1, 6, 4, 4), torch.zeros(1, 2, GLOBAL_DIM))
+    with pytest.raises(ValueError, match="takes 3 global vectors per picture, found 0"):
+        make_tokenizer().decode(torch.zeros(1, 6, 4, 4), None)
+
+
+def test_decode_ids_refuses_a_map_that_is_not_square(make_tokenizer) -> None:
+    with pytest.raises(ValueError, match="square map of local tokens, found 12"):
+        make_tokenizer(num_global=0).decode_ids(torch.zeros(1, 12, dtype=torch.int64), None)
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_global": 0}, {"project_codes": False, "code_dim": SOURCE_DIM}])
+def test_save_and_load_give_the_same_tokenizer(make_tokenizer, tmp_path: Path, changes: dict) -> None:
+    tokenizer = make_tokenizer(**changes)
+    tokenizer.to(memory_format=torch.channels_last).save(tmp_path / "t.safetensors")
+    loaded = LocalTokenizer.load(tmp_path / "t.safetensors")
+    assert loaded.config == tokenizer.config
+    assert not loaded.training
+    assert not loaded.tok_embeddings.weight.requires_grad
+    state = tokenizer.state_dict()
+    assert state.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
+    tokenizer.save(tmp_path / "again.safetensors")
+    digests = [hashlib.sha256((tmp_path / name).read_bytes()).digest() for name in ("t.safetensors", "again.safetensors")]
+    assert digests[0] == digests[1]
+
+
+def test_codes_that_are_not_projected_are_the_embeddings(make_tokenizer) -> None:
+    tokenizer = make_tokenizer(project_codes=False, code_dim=SOURCE_DIM)
+    assert torch.equal(tokenizer.lookup(torch.tensor([3, 1])), tokenizer.tok_embeddings.weight[[3, 1]])
+    with pytest.raises(ArtifactError, match=r"tokenizer\.code_dim: expected 12, .* found 6"):
+        make_tokenizer(project_codes=False)
+
+
+def test_tensors_that_do_not_fit_are_refused(make_tokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    tokenizer = make_tokenizer()
+    tokenizer.save(path)
+    metadata = {"config": tokenizer.config.model_dump_json()}
+    whole = load_file(path)
+
+    def refused(tensors: dict, message: str) -> None:
+        save_file(tensors, path, metadata=metadata)
+        with pytest.raises(ArtifactError, match=rf"t\.safetensors: weights do not fit LocalTokenizer: {message}"):
+            LocalTokenizer.load(path)
+
+    refused({k: v for k, v in whole.items() if k != "quant_conv.bias"}, r"missing quant_conv\.bias")
+    refused({k: v for k, v in whole.items() if "to_k" not in k}, r"missing decoder\.mid\.cross_attn_1\.to_k\.weight")
+    refused(whole | {"surplus": torch.zeros(1)}, "unexpected surplus")
+    refused(whole | {"quant_conv.bias": torch.zeros(7)}, r"quant_conv\.bias: expected shape \[6\], found \[7\]")
+
+
+@pytest.mark.parametrize("metadata", [None, {"config": "{"}, {"config": json.dumps({"base_chanels": 3})}])
+def test_unreadable_configuration_is_refused_in_one_line(tmp_path: Path, metadata: dict | None) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "t.safetensors", metadata=metadata)
+    with pytest.raises(ArtifactError, match=r"t\.safetensors: expected a tokenizer configuration") as error:
+        LocalTokenizer.load(tmp_path / "t.safetensors")
+    assert "\n" not in str(error.value)

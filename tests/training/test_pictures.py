@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from v2l.data.images import fit_square
+from v2l.errors import DataError
+from v2l.training.pictures import TrainingPictures, epoch_order, read_training_pictures
+
+from .conftest import draw_picture
+
+
+def wide_pictures(seed: int = 0, names: str = "abcde") -> TrainingPictures:
+    """Pictures of 4 x 9 pixels; every pixel tells its picture and column."""
+    columns = np.arange(9, dtype=np.uint8)[None, :, None].repeat(4, axis=0).repeat(3, axis=2)
+    return TrainingPictures([columns + 20 * index for index in range(len(names))], list(names), 4, seed)
+
+
+def test_every_picture_is_seen_once_an_epoch_in_a_new_order() -> None:
+    pictures = wide_pictures()
+    rows = np.concatenate([pictures.batch(step, 2)[1] for step in range(10)]).reshape(4, 5)  # 20 draws, 4 epochs
+    assert all(sorted(epoch) == list(range(5)) for epoch in rows.tolist())
+    assert len({tuple(epoch) for epoch in rows.tolist()}) > 1
+    assert rows[2].tolist() == epoch_order(5, 0, 2).tolist()
+
+
+def test_batch_depends_on_seed_and_step_alone() -> None:
+    first, again, other = wide_pictures(), wide_pictures(), wide_pictures(seed=1)
+    first.batch(0, 4)
+    for step in (7, 3):
+        (pixels, rows), (same_pixels, same_rows) = first.batch(step, 4), again.batch(step, 4)
+        assert np.array_equal(pixels, same_pixels)
+        assert np.array_equal(rows, same_rows)
+    assert not all(np.array_equal(first.batch(step, 4)[1], other.batch(step, 4)[1]) for step in range(5))
+
+
+def test_same_pictures_come_at_any_batch_size() -> None:
+    pictures = wide_pictures()
+    large, small = pictures.batch(1, 4), [pictures.batch(step, 2) for step in (2, 3)]
+    assert np.array_equal(large[0], np.concatenate([pixels for pixels, _ in small]))
+    assert np.array_equal(large[1], np.concatenate([rows for _, rows in small]))
+
+
+def test_crop_moves_along_the_long_side_from_epoch_to_epoch() -> None:
+    pictures = wide_pictures(names="a")
+    offsets = [int(pictures.batch(epoch, 1)[0][0, 0, 0, 0]) for epoch in range(40)]
+    assert set(offsets) == set(range(6))
+
+
+def test_crop_of_a_square_picture_is_the_picture() -> None:
+    square = draw_picture(0, 8)
+    assert np.array_equal(TrainingPictures([square], ["a"], 8, 0).batch(5, 1)[0][0], square)
+
+
+def test_pictures_are_kept_with_their_short_side_at_the_training_size(tmp_path: Path) -> None:
+    Image.fromarray(draw_picture(0, 40)).save(tmp_path / "square.png")
+    Image.fromarray(draw_picture(1, 40)[:20]).save(tmp_path / "wide.png")
+    pictures = read_training_pictures(tmp_path / "m.parquet", ["square.png", "wide.png"], ["a", "b"], 10, seed=0)
+    assert [picture.shape for picture in pictures.pixels] == [(10, 10, 3), (10, 20, 3)]
+    assert np.array_equal(pictures.pixels[0], fit_square(Image.fromarray(draw_picture(0, 40)), 10))
+
+
+def test_unreadable_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"broken\.png"):
+        read_training_pictures(tmp_path / "m.parquet", ["broken.png"], ["a"], 10, seed=0)

@@ -1,0 +1,102 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from v2l.artifacts import read_arrays, read_json, sha256_file, write_arrays
+from v2l.cli import main
+from v2l.runner import provenance_path
+from v2l.tokenizer.model import LocalTokenizer
+
+from .conftest import NUM_TOKENS
+
+
+def command(config: Path, inputs: dict[str, Path], folder: Path) -> list[str]:
+    words = ["train", "--config", str(config)]
+    outputs = {"tokenizer": folder / "tokenizer.safetensors", "curves": folder / "curves.parquet"}
+    for name, path in (inputs | outputs).items():
+        words += [f"--{name.replace('_', '-')}", str(path)]
+    return words
+
+
+def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_killed_run_ends_with_the_bytes_of_an_unbroken_one(config_path: Path, inputs: dict, tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    assert main(command(config_path, inputs, unbroken)) == 0
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "v2l.cli", *command(config_path, inputs, broken)], stderr=subprocess.PIPE
+    )
+    wait_for(".scratch-train-*/checkpoint.safetensors", broken, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    left = {path.name for path in broken.iterdir()}
+    assert not left & {"tokenizer.safetensors", "curves.parquet"}
+    (checkpoint,) = broken.glob(".scratch-train-*/checkpoint.safetensors")
+    assert 2 <= int(load_file(checkpoint)["step"]) < 8
+
+    assert main(command(config_path, inputs, broken)) == 0
+    for name in ("tokenizer.safetensors", "curves.parquet"):
+        assert sha256_file(broken / name) == sha256_file(unbroken / name)
+    assert not list(broken.glob(".scratch-*"))
+
+
+def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.0.old").write_bytes(b"of an earlier run")
+    assert main(command(config_path, inputs, tmp_path)) == 0
+    tokenizer = LocalTokenizer.load(tmp_path / "tokenizer.safetensors")
+    embeddings = read_arrays(inputs["embeddings"], ["embeddings"])["embeddings"]
+    assert np.array_equal(tokenizer.tok_embeddings.weight.numpy(), embeddings[:NUM_TOKENS])
+    curves = pd.read_parquet(tmp_path / "curves.parquet")
+    assert curves["step"].tolist() == [0, 3, 6, 7]
+    assert curves["discriminator"].isna().tolist() == [True, False, False, False]  # it joins at step 3
+    assert curves[["total", "reconstruction", "perceptual", "quantizer", "learning_rate"]].notna().all(axis=None)
+    assert read_json(provenance_path(tmp_path / "tokenizer.safetensors"))["stage"] == "train"
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("train/total")] == [0, 3, 6, 7]
+    assert [event.value for event in events.Scalars("train/total")] == pytest.approx(curves["total"].tolist())
+
+
+def test_held_out_pictures_are_not_read(config_path: Path, inputs: dict, tmp_path: Path) -> None:
+    frame = pd.read_parquet(inputs["manifest"])
+    held_out = frame["split"] == "heldout"
+    frame.loc[held_out, "path"] = "absent.png"
+    frame.loc[~held_out, "path"] = [str(inputs["manifest"].parent / path) for path in frame.loc[~held_out, "path"]]
+    frame.to_parquet(tmp_path / "manifest.parquet")
+    assert main(command(config_path, inputs | {"manifest": tmp_path / "manifest.parquet"}, tmp_path / "out")) == 0
+    assert main(command(config_path, inputs, tmp_path / "reference")) == 0
+    assert sha256_file(tmp_path / "out/tokenizer.safetensors") == sha256_file(tmp_path / "reference/tokenizer.safetensors")
+
+
+def test_manifest_without_training_pictures_is_refused(
+    config_path: Path, inputs: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pd.read_parquet(inputs["manifest"]).assign(split="heldout").to_parquet(tmp_path / "manifest.parquet")
+    assert main(command(config_path, inputs | {"manifest": tmp_path / "manifest.parquet"}, tmp_path / "out")) == 1
+    assert "manifest.parquet: column split: expected some rows with train, found none" in caplog.text
+
+
+def test_global_codebook_smaller_than_the_decoder_needs_is_refused(
+    config_path: Path, inputs: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_arrays(tmp_path / "small.safetensors", {"codebook": np.zeros((1, 8), np.float32)})
+    assert main(command(config_path, inputs | {"global_vectors": tmp_path / "small.safetensors"}, tmp_path / "out")) == 1
+    assert "small.safetensors: codebook: expected at least 2 rows of width 8, found 1 of width 8" in caplog.text
+    assert not list((tmp_path / "out").glob("*.safetensors"))
