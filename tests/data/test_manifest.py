@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import write_rows
-from v2l.data.manifest import COLUMNS, heldout_rows, read_manifest, training_rows
+from v2l.data.manifest import COLUMNS, evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.errors import ArtifactError
 
 
@@ -45,3 +45,8 @@ def test_repeated_image_id_is_refused(tmp_path: Path):
     write_rows(tmp_path / "m.parquet", frame)
     with pytest.raises(ArtifactError, match="image_id: noto/ant occurs twice"):
         read_manifest(tmp_path / "m.parquet")
+
+
+def test_evenly_spaced_keeps_ends_and_order() -> None:
+    assert evenly_spaced(10, 3).tolist() == [0, 4, 9]
+    assert evenly_spaced(3, 5).tolist() == evenly_spaced(3, None).tolist() == [0, 1, 2]

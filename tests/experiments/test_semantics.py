@@ -8,7 +8,7 @@ import torch
 from v2l.artifacts import read_rows, write_arrays, write_rows
 from v2l.config import FilterConfig, SemanticsConfig
 from v2l.errors import DataError
-from v2l.experiments.semantics import CODEBOOKS, evenly_spaced, score_tokens, semantics, similarity_range
+from v2l.experiments.semantics import CODEBOOKS, score_tokens, semantics, similarity_range
 from v2l.vocab.filter import load_candidates
 
 PICTURES, TRAINING, TEXTS, DIM = 30, 20, 45, 6
@@ -90,8 +90,3 @@ def test_codebook_smaller_than_kg_is_refused(inputs, runtime, tmp_path: Path) ->
             **files, rows=tmp_path / "rows", config=SemanticsConfig(), filter_config=FilterConfig(min_count=2),
             runtime=runtime,
         )  # fmt: skip
-
-
-def test_evenly_spaced_keeps_ends_and_order() -> None:
-    assert evenly_spaced(10, 3).tolist() == [0, 4, 9]
-    assert evenly_spaced(3, 5).tolist() == evenly_spaced(3, None).tolist() == [0, 1, 2]

@@ -21,7 +21,7 @@ NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM = 40, 12, 10
 
 @pytest.fixture
 def make_tokenizer() -> Callable[..., LocalTokenizer]:
-    """A tokenizer of tiny size with random weights, every normalisation and bias included; keywords go to the config."""
+    """A tiny tokenizer with random weights, those of normalisations and biases too; keywords go to the config."""
 
     def make(**changes: object) -> LocalTokenizer:
         with torch.random.fork_rng():

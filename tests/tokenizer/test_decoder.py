@@ -32,7 +32,9 @@ def test_without_global_tokens_there_is_no_cross_attention() -> None:
 def test_order_of_the_global_tokens_is_irrelevant(make_tokenizer) -> None:
     decoder = make_tokenizer().decoder.double()
     features, context = inputs(3)
-    torch.testing.assert_close(decoder(features, context), decoder(features, context[:, [2, 0, 1]]), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(
+        decoder(features, context), decoder(features, context[:, [2, 0, 1]]), atol=1e-9, rtol=1e-9
+    )
 
 
 def test_cross_attention_has_no_residual_connection(make_tokenizer) -> None:

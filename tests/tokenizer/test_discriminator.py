@@ -1,4 +1,3 @@
-
 import torch
 import torch.nn.functional as F
 
@@ -47,5 +46,9 @@ def test_equals_the_layers_written_out() -> None:
 
 
 def test_width_stops_growing_at_eight_times_the_first() -> None:
-    widths = [tensor.shape[0] for tensor in PatchDiscriminator(channels=4, layers=5).state_dict().values() if tensor.dim() == 4]
+    widths = [
+        tensor.shape[0]
+        for tensor in PatchDiscriminator(channels=4, layers=5).state_dict().values()
+        if tensor.dim() == 4
+    ]
     assert widths == [4, 8, 16, 32, 32, 32, 1]

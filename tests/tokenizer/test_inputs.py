@@ -6,7 +6,7 @@ import torch
 
 from v2l.artifacts import write_arrays
 from v2l.errors import ArtifactError
-from v2l.tokenizer.inputs import global_tokens, read_image_features, read_local_embeddings
+from v2l.tokenizer.inputs import read_image_features, read_local_embeddings, select_global_tokens
 
 
 def test_local_codebook_is_the_order_1_part_in_token_order(tmp_path: Path) -> None:
@@ -34,12 +34,12 @@ def test_features_must_match_the_manifest(tmp_path: Path) -> None:
 def test_global_tokens_are_the_nearest_rows_best_first() -> None:
     codebook = torch.eye(3)
     features = torch.tensor([[0.9, 0.1, 0.5], [0.0, 0.8, 0.1]])
-    assert global_tokens(features, codebook, 2, Path("c")).tolist() == [[0, 2], [1, 2]]
-    assert global_tokens(features, codebook, 0, Path("c")).shape == (2, 0)
+    assert select_global_tokens(features, codebook, 2, Path("c")).tolist() == [[0, 2], [1, 2]]
+    assert select_global_tokens(features, codebook, 0, Path("c")).shape == (2, 0)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (9, 2)])
 def test_global_codebook_that_does_not_fit_is_refused(shape: tuple[int, int]) -> None:
     message = rf"c\.safetensors: codebook: expected at least 5 rows of width 3, found {shape[0]} of width {shape[1]}"
     with pytest.raises(ArtifactError, match=message):
-        global_tokens(torch.zeros(2, 3), torch.zeros(shape), 5, Path("c.safetensors"))
+        select_global_tokens(torch.zeros(2, 3), torch.zeros(shape), 5, Path("c.safetensors"))

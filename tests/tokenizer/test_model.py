@@ -39,7 +39,7 @@ def test_quantize_takes_the_nearest_projected_code(make_tokenizer, unit_codes: b
             assert quantized.ids[image, position] == nearest
             torch.testing.assert_close(quantized.features[image, :, row, column], codes[nearest])
     flat = codes[quantized.ids].mT.reshape(features.shape)
-    assert quantized.loss.item() == pytest.approx(1.33 * float((flat - features).square().mean()), rel=1e-5)
+    assert quantized.loss.item() == pytest.approx(1.33 * (flat - features).square().mean().item(), rel=1e-5)
 
 
 def test_tokens_with_one_embedding_share_the_lowest_id(make_tokenizer) -> None:
@@ -55,13 +55,27 @@ def test_tokens_with_one_embedding_share_the_lowest_id(make_tokenizer) -> None:
     assert torch.equal(after[used], before[used] - 20)
 
 
+def test_centred_codes_have_mean_zero_over_distinct_embeddings(make_tokenizer) -> None:
+    tokenizer = make_tokenizer()
+    embeddings = torch.randn(NUM_LOCAL // 4, SOURCE_DIM) + 3
+    tokenizer.set_local_embeddings(torch.cat([embeddings, embeddings[:1].expand(NUM_LOCAL - len(embeddings), -1)]))
+    tokenizer.centre_codes()
+    # float32: ten codes of length about ten each
+    torch.testing.assert_close(tokenizer.codes().vectors.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
+
+
 def test_gradient_passes_the_quantizer_to_encoder_and_projector_and_not_to_the_codebook(make_tokenizer) -> None:
     tokenizer = make_tokenizer()
     features = tokenizer.encode(torch.rand(2, 3, 16, 16))
     quantized = tokenizer.quantize(features)
     (tokenizer.decode(quantized.features, torch.randn(2, 3, GLOBAL_DIM)).mean() + quantized.loss).backward()
     assert tokenizer.tok_embeddings.weight.grad is None
-    for part in (tokenizer.encoder.conv_in, tokenizer.quant_conv, tokenizer.codebook_projection, tokenizer.decoder.conv_out):
+    for part in (
+        tokenizer.encoder.conv_in,
+        tokenizer.quant_conv,
+        tokenizer.codebook_projection,
+        tokenizer.decoder.conv_out,
+    ):
         assert part.weight.grad.abs().sum() > 0
 
 
@@ -115,7 +129,9 @@ def test_save_and_load_give_the_same_tokenizer(make_tokenizer, tmp_path: Path, c
     assert state.keys() == loaded.state_dict().keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
     tokenizer.save(tmp_path / "again.safetensors")
-    digests = [hashlib.sha256((tmp_path / name).read_bytes()).digest() for name in ("t.safetensors", "again.safetensors")]
+    digests = [
+        hashlib.sha256((tmp_path / name).read_bytes()).digest() for name in ("t.safetensors", "again.safetensors")
+    ]
     assert digests[0] == digests[1]
 
 

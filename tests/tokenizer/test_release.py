@@ -19,7 +19,9 @@ from v2l.tokenizer.release import load_release
 from . import reference
 
 PARITY = Path(__file__).resolve().parents[3] / "shared" / "parity"
-STORED = sorted(path.with_suffix("") for path in PARITY.glob("*.json") if path.with_suffix(".checkpoint.safetensors").is_file())
+STORED = sorted(
+    path.with_suffix("") for path in PARITY.glob("*.json") if path.with_suffix(".checkpoint.safetensors").is_file()
+)
 CHANNELS, LEVELS, BLOCKS, HEADS, CODE_DIM, TOP_K = 32, 3, 1, 8, 24, 4
 
 
@@ -98,7 +100,9 @@ def own_release(tmp_path: Path) -> Path:
     features = reference.encode(reference.part(state, "encoder."), image.double(), LEVELS, BLOCKS)
     features = reference.conv(double, "quant_conv", features)
     features = features / features.norm(dim=1, keepdim=True)
-    codes = double["tok_embeddings.weight"] @ double["codebook_projection.weight"].T + double["codebook_projection.bias"]
+    codes = (
+        double["tok_embeddings.weight"] @ double["codebook_projection.weight"].T + double["codebook_projection.bias"]
+    )
     local_ids = torch.cdist(features.flatten(2).mT, codes[None]).argmin(dim=2)
     quantized = codes[local_ids].mT.reshape(features.shape)
     book = double["tok_embeddings_global.weight"]
@@ -132,7 +136,9 @@ def test_release_checkpoint_gives_its_ids_and_pictures(own_release: Path, stored
 
 
 def test_sizes_come_from_the_files(own_release: Path) -> None:
-    tokenizer, codebook = load_release(own_release.with_suffix(".json"), own_release.with_suffix(".checkpoint.safetensors"))
+    tokenizer, codebook = load_release(
+        own_release.with_suffix(".json"), own_release.with_suffix(".checkpoint.safetensors")
+    )
     config = tokenizer.config
     assert (config.base_channels, config.channel_multipliers, config.z_channels) == (32, [1, 1, 2], 16)
     assert (config.code_dim, config.num_global, config.cross_attention_heads) == (CODE_DIM, TOP_K, HEADS)

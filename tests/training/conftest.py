@@ -59,7 +59,9 @@ def write_networks(folder: Path) -> Path:
         fan_in = tensor[0].numel()
         weights[f"features.{name}"] = torch.randn(tensor.shape, generator=generator) * (2 / fan_in) ** 0.5
     save_file(weights, folder / "alexnet.safetensors")
-    heads = {f"lin{i}": torch.rand(1, width, 1, 1, generator=generator) for i, width in enumerate((64, 192, 384, 256, 256))}
+    heads = {
+        f"lin{i}": torch.rand(1, width, 1, 1, generator=generator) for i, width in enumerate((64, 192, 384, 256, 256))
+    }
     save_file(heads, folder / "lpips_alex.safetensors")
     write_json(folder / "manifest.json", {"asset": "networks"})
     return folder / "manifest.json"

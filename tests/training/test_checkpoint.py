@@ -11,7 +11,9 @@ from v2l.training.curves import Curves
 
 def make_state(seed: int) -> TrainingState:
     torch.manual_seed(seed)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3)).to(memory_format=torch.channels_last)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3)).to(
+        memory_format=torch.channels_last
+    )
     network[2].bias.requires_grad_(False)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return TrainingState({"net": network}, {"net": torch.optim.Adam(trained, lr=0.1)}, Curves())

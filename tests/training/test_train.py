@@ -82,7 +82,9 @@ def test_held_out_pictures_are_not_read(config_path: Path, inputs: dict, tmp_pat
     frame.to_parquet(tmp_path / "manifest.parquet")
     assert main(command(config_path, inputs | {"manifest": tmp_path / "manifest.parquet"}, tmp_path / "out")) == 0
     assert main(command(config_path, inputs, tmp_path / "reference")) == 0
-    assert sha256_file(tmp_path / "out/tokenizer.safetensors") == sha256_file(tmp_path / "reference/tokenizer.safetensors")
+    assert sha256_file(tmp_path / "out/tokenizer.safetensors") == sha256_file(
+        tmp_path / "reference/tokenizer.safetensors"
+    )
 
 
 def test_manifest_without_training_pictures_is_refused(
@@ -97,6 +99,8 @@ def test_global_codebook_smaller_than_the_decoder_needs_is_refused(
     config_path: Path, inputs: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_arrays(tmp_path / "small.safetensors", {"codebook": np.zeros((1, 8), np.float32)})
-    assert main(command(config_path, inputs | {"global_vectors": tmp_path / "small.safetensors"}, tmp_path / "out")) == 1
+    assert (
+        main(command(config_path, inputs | {"global_vectors": tmp_path / "small.safetensors"}, tmp_path / "out")) == 1
+    )
     assert "small.safetensors: codebook: expected at least 2 rows of width 8, found 1 of width 8" in caplog.text
     assert not list((tmp_path / "out").glob("*.safetensors"))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from v2l.artifacts import read_rows
@@ -46,3 +47,8 @@ def training_rows(manifest: pd.DataFrame) -> pd.DataFrame:
 def heldout_rows(manifest: pd.DataFrame) -> pd.DataFrame:
     """The pictures of the held-out family, with their row numbers in the whole manifest as index."""
     return manifest[manifest["split"] == HELDOUT]
+
+
+def evenly_spaced(count: int, limit: int | None) -> np.ndarray:
+    """``limit`` of the positions 0..count-1, evenly spaced, ends included; all where there is no limit or too few."""
+    return np.arange(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).round().astype(int)

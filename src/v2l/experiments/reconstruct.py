@@ -1,7 +1,6 @@
 """Stage ``reconstruct``: decodes the tokens of held-out pictures and measures each reconstruction (paper, Table 3)."""
 
 import io
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,15 @@ from torch import Tensor
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
 from v2l.config import ReconstructConfig
 from v2l.data.images import load_pictures, to_tensor
-from v2l.data.manifest import heldout_rows, read_manifest
+from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
 from v2l.errors import ArtifactError, DataError
 from v2l.metrics.images import psnr, ssim
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, Lpips, load_trunk
 from v2l.progress import Progress
 from v2l.runtime import Runtime
 from v2l.tokenizer.model import LocalTokenizer
+
+PASS_PICTURES = 16  # always so many, the last ones repeated: another number may change the last bits of a measure
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Measures:
 
     @classmethod
     def load(cls, networks: Path, device: torch.device) -> "Measures":
-        return cls(
-            Lpips(networks, "vgg").to(device), Lpips(networks, "alex").to(device), load_trunk(networks, "vgg16").to(device)
-        )
+        modules = Lpips(networks, "vgg"), Lpips(networks, "alex"), load_trunk(networks, "vgg16")
+        return cls(*(module.to(device) for module in modules))
 
+    @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
         """VGG16's last feature map, averaged over positions [B, 512], of pictures [B, 3, H, W] in [0, 1]."""
         mean, std = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -53,13 +54,6 @@ def measure(pictures: Tensor, reconstructions: Tensor, measures: Measures, confi
         "lpips_alex": measures.lpips_alex(reconstructions, pictures),
     }
     return pd.DataFrame({name: values.double().cpu().numpy() for name, values in columns.items()})
-
-
-def evenly_spaced(count: int, wanted: int | None) -> np.ndarray:
-    """At most ``wanted`` of the positions 0..count-1, spread evenly, first and last included; all if None."""
-    if wanted is None or wanted >= count:
-        return np.arange(count)
-    return np.linspace(0, count - 1, wanted).round().astype(int)
 
 
 def _png(picture: Tensor) -> bytes:
@@ -93,41 +87,38 @@ def reconstruct(
     features: Path,
     examples: Path,
     config: ReconstructConfig,
-    figures: FiguresConfig,
+    num_examples: int,
     runtime: Runtime,
 ) -> None:
     """Writes a row of distances and a pair of network features per picture, and some pictures before and after.
 
-    Pictures are decoded from the stored tokens, clamped to [0, 1] and measured unrounded, in fp32. ``seconds`` is
-    decoding alone, a picture's share of its batch. Raises ArtifactError or DataError for inputs that do not fit.
+    Pictures are decoded from the stored tokens, clamped to [0, 1] and measured unrounded, in fp32.
+    Raises ArtifactError or DataError for inputs that do not fit.
     """
     items = _read_items(manifest, global_tokens, local_tokens, config.max_images)
     model = LocalTokenizer.load(tokenizer).to(runtime.device)
-    num_global = model.config.num_global
     codebook = torch.from_numpy(read_arrays(global_vectors, ["codebook"])["codebook"]).to(runtime.device)
-    if (stored := items["global_ids"].str.len().min()) < num_global:
-        raise ArtifactError(f"{global_tokens}: global_ids: expected at least {num_global} per picture, found {stored}")
+    if (stored := items["global_ids"].str.len().min()) < model.config.num_global:
+        raise ArtifactError(
+            f"{global_tokens}: global_ids: expected at least {model.config.num_global} per picture, found {stored}"
+        )
     shown = set(evenly_spaced(len(items), num_examples).tolist())
     measures = Measures.load(networks, runtime.device)
     tables, originals, decoded, pairs = [], [], [], []
     with Progress("reconstruct", len(items), "pictures") as progress:
-        for start in range(0, len(items), runtime.image_batch):
-            batch = items.iloc[start : start + runtime.image_batch]
-            pictures = to_tensor(load_pictures(manifest, batch["path"].tolist(), model.config.image_size_px))
+        for start in range(0, len(items), PASS_PICTURES):
+            batch = items.iloc[start : start + PASS_PICTURES]
+            full = batch.iloc[np.minimum(np.arange(PASS_PICTURES), len(batch) - 1)]
+            pictures = to_tensor(load_pictures(manifest, full["path"].tolist(), model.config.image_size_px))
             pictures = pictures.to(runtime.device)
-            started = time.perf_counter()
-            reconstructions = decode_tokens(model, batch, codebook)
-            seconds = (time.perf_counter() - started) / len(batch)
-            table = measure(pictures, reconstructions, measures, config).assign(seconds=seconds)
-            table.insert(0, "image_id", batch["image_id"].to_numpy())
-            tables.append(table)
-            with torch.inference_mode():
-                originals.append(measures.features(pictures).cpu().numpy())
-                decoded.append(measures.features(reconstructions).cpu().numpy())
+            reconstructions = decode_tokens(model, full, codebook)
+            tables.append(measure(pictures, reconstructions, measures, config)[: len(batch)])
+            originals.append(measures.features(pictures)[: len(batch)].cpu().numpy())
+            decoded.append(measures.features(reconstructions)[: len(batch)].cpu().numpy())
             pairs += [
                 {
-                    "image_id": items["image_id"][start + index],
-                    "class_name": items["class_name"][start + index],
+                    "image_id": batch["image_id"].iloc[index],
+                    "class_name": batch["class_name"].iloc[index],
                     "original": _png(pictures[index]),
                     "reconstruction": _png(reconstructions[index]),
                 }
@@ -135,7 +126,9 @@ def reconstruct(
                 if start + index in shown
             ]
             progress.advance(len(batch))
-    write_rows(rows, pd.concat(tables, ignore_index=True))
+    measured = pd.concat(tables, ignore_index=True)
+    measured.insert(0, "image_id", items["image_id"])
+    write_rows(rows, measured)
     write_arrays(features, {"original": np.concatenate(originals), "reconstruction": np.concatenate(decoded)})
     write_rows(examples, pairs)
 

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from v2l.artifacts import read_arrays, read_rows, write_rows
 from v2l.config import FilterConfig, SemanticsConfig
-from v2l.data.manifest import read_manifest
+from v2l.data.manifest import evenly_spaced, read_manifest
 from v2l.errors import DataError
 from v2l.runtime import Runtime
 from v2l.tokenizer.quantizers import nearest_rows
@@ -40,11 +40,6 @@ def score_tokens(features: Tensor, codebook: Tensor, ids: Tensor, low: Tensor, h
     cosines = torch.einsum("nd,nkd->nk", features, normalize(codebook, dim=-1)[ids])
     relative = (cosines - low[:, None]) / (high - low)[:, None]
     return cosines.mean(dim=1), relative.mean(dim=1)
-
-
-def evenly_spaced(count: int, limit: int | None) -> np.ndarray:
-    """``limit`` of the numbers 0..count-1, evenly spaced; all where there is no limit or too few."""
-    return np.arange(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).round().astype(int)
 
 
 def semantics(

@@ -27,5 +27,5 @@ def _luma(pictures: Tensor) -> Tensor:
 
 
 def ssim(pictures: Tensor, references: Tensor) -> Tensor:
-    """Structural similarity [B] at most 1: RGB, Gaussian window of 11 with sigma 1.5 (Wang et al. 2004)."""
+    """Structural similarity [B] at most 1: RGB, 11 x 11 Gaussian window (sigma 1.5), mirrored border (Wang 2004)."""
     return structural_similarity_index_measure(pictures, references, data_range=1.0, reduction="none")

@@ -46,10 +46,10 @@ def _semantics(metrics: Metrics, num_global: list[int]) -> Iterator[str]:
 def _few_shot(metrics: Metrics, config: Config) -> Iterator[str]:
     one_shot = next((s.name for s in config.fewshot.settings if s.induction and s.shots == 1), AVERAGE)
     for ways in config.episodes.ways:
-        texts = [
-            f"Kg={kg} {DISPLAYS['accuracy'].text(metrics[metric_key('accuracy', ways=ways, num_global=kg, setting=one_shot)])} %"
-            for kg in config.fewshot.num_global
-        ]
+        keys = {
+            kg: metric_key("accuracy", ways=ways, num_global=kg, setting=one_shot) for kg in config.fewshot.num_global
+        }
+        texts = [f"Kg={kg} {DISPLAYS['accuracy'].text(metrics[key])} %" for kg, key in keys.items()]
         yield f"  {ways}-way 1-shot      {', '.join(texts)} (chance {100 / ways:.0f} %)"
 
 

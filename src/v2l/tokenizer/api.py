@@ -1,9 +1,9 @@
 """The tokenizer for programmers: a picture to words and ids, ids back to a picture.
 
-    tokenizer = V2LTokenizer.load(Path("results/demo"))
-    tokens = tokenizer.encode(Path("cat.png"))
-    tokens.words                                            # the best global tokens as text
-    tokenizer.decode(tokens.global_ids, tokens.local_ids)   # a PIL image
+tokenizer = V2LTokenizer.load(Path("results/demo"))
+tokens = tokenizer.encode(Path("cat.png"))
+tokens.words                                            # the best global tokens as text
+tokenizer.decode(tokens.global_ids, tokens.local_ids)   # a PIL image
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,9 @@ class V2LTokenizer:
         """
         picture = _over_white(image) if isinstance(image, Image.Image) else read_image(Path(image))
         feature = self._clip.encode_image(self._clip.preprocess(picture)[None])
-        global_ids = select_global_tokens(feature, self._global_codebook, self._num_global, Path("global codebook"))[0].tolist()
+        global_ids = select_global_tokens(feature, self._global_codebook, self._num_global, Path("global codebook"))[
+            0
+        ].tolist()
         pixels = fit_square(picture, self._tokenizer.config.image_size_px)
         local_ids = encode_pictures(self._tokenizer, pixels[None], self._device)[0].tolist()
         return Tokens([self._global_texts[row] for row in global_ids], global_ids, local_ids)

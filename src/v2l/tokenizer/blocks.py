@@ -101,7 +101,9 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """Residual blocks at one resolution, with the change of resolution after them, if any."""
 
-    def __init__(self, blocks: list[ResnetBlock], downsample: Downsample | None = None, upsample: Upsample | None = None):
+    def __init__(
+        self, blocks: list[ResnetBlock], downsample: Downsample | None = None, upsample: Upsample | None = None
+    ):
         super().__init__()
         self.block = nn.ModuleList(blocks)
         self.downsample = downsample

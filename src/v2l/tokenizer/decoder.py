@@ -26,7 +26,7 @@ class MiddleBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features [B, z_channels, h, w] and global vectors [B, Kg, context_dim] to pictures [B, 3, h*f, w*f], about [-1, 1].
+    """Features [B, z_channels, h, w] and global vectors [B, Kg, context_dim] to pictures [B, 3, h*f, w*f], ~[-1, 1].
 
     context_dim: width of the global vectors; None makes a plain VQ-GAN decoder.   heads, residual: of the
     cross-attention.
@@ -51,7 +51,9 @@ class Decoder(nn.Module):
         self.mid = MiddleBlock(before, groups, attention)
         levels = []
         for index, width in reversed(list(enumerate(widths))):
-            blocks = [ResnetBlock(before if block == 0 else width, width, groups) for block in range(num_res_blocks + 1)]
+            blocks = [
+                ResnetBlock(before if block == 0 else width, width, groups) for block in range(num_res_blocks + 1)
+            ]
             levels.append(Level(blocks, upsample=Upsample(width) if index > 0 else None))
             before = width
         self.up = nn.ModuleList(reversed(levels))  # level 0 has the highest resolution, as in the encoder

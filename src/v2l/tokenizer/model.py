@@ -1,6 +1,7 @@
 """The V2L tokenizer: pictures to local tokens of the LLM's vocabulary, and local plus global tokens to pictures."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,16 @@ class LocalTokenizer(nn.Module):
                 f"tokenizer.project_codes is off; found {config.code_dim}"
             )
         self.config = config
-        sizes = (
-            config.base_channels, config.channel_multipliers, config.num_res_blocks, config.z_channels, config.norm_groups
-        )  # fmt: skip
-        self.encoder = Encoder(*sizes)
+        sizes = {
+            "base_channels": config.base_channels,
+            "multipliers": config.channel_multipliers,
+            "num_res_blocks": config.num_res_blocks,
+            "z_channels": config.z_channels,
+            "groups": config.norm_groups,
+        }
+        self.encoder = Encoder(**sizes)
         self.decoder = Decoder(
-            *sizes,
+            **sizes,
             context_dim=global_dim if config.num_global else None,
             heads=config.cross_attention_heads,
             residual=config.cross_attention_residual,
@@ -68,6 +73,22 @@ class LocalTokenizer(nn.Module):
         self.tok_embeddings.weight.data.copy_(embeddings)
         self._distinct = None
 
+    @torch.no_grad()
+    def centre_codes(self) -> None:
+        """Starts the projector's bias where the mean code is zero, so that training begins with many codes in use.
+
+        Embeddings of texts all point one way; paper and release say nothing of the bias. No effect without projector.
+        """
+        if self.config.project_codes:
+            mean = self.tok_embeddings.weight[self._search_ids()].mean(dim=0)
+            self.codebook_projection.bias.copy_(-self.codebook_projection.weight @ mean)
+
+    def _search_ids(self) -> Tensor:
+        """The lowest token id of every distinct row of the frozen codebook, ascending."""
+        if self._distinct is None or self._distinct.device != self.tok_embeddings.weight.device:
+            self._distinct = distinct_rows(self.tok_embeddings.weight)
+        return self._distinct
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Features [B, code_dim, h, w] of pictures, of unit length at every position."""
         features = self.quant_conv(self.encoder(2 * pictures - 1))
@@ -81,9 +102,8 @@ class LocalTokenizer(nn.Module):
     @torch.no_grad()
     def codes(self) -> Codes:
         """The projected codebook; make it once for many calls of ``quantize`` with the same weights."""
-        if self._distinct is None or self._distinct.device != self.tok_embeddings.weight.device:
-            self._distinct = distinct_rows(self.tok_embeddings.weight)
-        return Codes(self._distinct, self.lookup(self._distinct))
+        ids = self._search_ids()
+        return Codes(ids, self.lookup(ids))
 
     def nearest(self, features: Tensor, codes: Codes | None = None) -> Tensor:
         """Token ids [B, h*w] of features [B, code_dim, h, w], raster order; a tie goes to the lowest id."""
@@ -109,7 +129,7 @@ class LocalTokenizer(nn.Module):
 
     def decode_ids(self, ids: Tensor, global_vectors: Tensor | None) -> Tensor:
         """As ``decode``, from token ids [B, h*w] of a square map in raster order."""
-        side = int(ids.shape[1] ** 0.5)
+        side = math.isqrt(ids.shape[1])
         if side * side != ids.shape[1]:
             raise ValueError(f"expected a square map of local tokens, found {ids.shape[1]} tokens")
         return self.decode(self.lookup(ids).mT.unflatten(2, (side, side)), global_vectors)

@@ -53,7 +53,9 @@ def load_checkpoint(path: Path, state: TrainingState) -> int:
         for key, tensor in _trained(network).items():
             tensor.copy_(tensors[f"{name}.weight.{key}"])
     for name, optimiser in state.optimisers.items():
-        _load_moments(optimiser, {key: tensor for key, tensor in tensors.items() if key.startswith(f"{name}.optimiser.")})
+        _load_moments(
+            optimiser, {key: tensor for key, tensor in tensors.items() if key.startswith(f"{name}.optimiser.")}
+        )
     state.curves.load_tensor(tensors["curves"])
     return int(tensors["step"])
 

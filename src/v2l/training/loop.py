@@ -170,5 +170,7 @@ def fit(
                     writer.add_scalar(f"train/{name}", value, step)
             if (step + 1) % config.checkpoint_steps == 0:
                 save_checkpoint(scratch / CHECKPOINT, state, step + 1)
-            progress.advance(1, f"loss {float(terms['total']):.3f}, reconstruction {float(terms['reconstruction']):.3f}")
+            progress.advance(
+                1, f"loss {float(terms['total']):.3f}, reconstruction {float(terms['reconstruction']):.3f}"
+            )
     return curves

@@ -41,7 +41,7 @@ def train(
     rows = training_rows(frame)
     if rows.empty:
         raise DataError(f"{manifest}: column split: expected some rows with train, found none")
-    image_features = read_image_features(features, len(frame))[rows.index.to_numpy()]
+    image_features = read_image_features(features, len(frame))[torch.tensor(rows.index)]
     codebook = torch.from_numpy(read_arrays(global_vectors, ["codebook"])["codebook"])
     global_ids = select_global_tokens(image_features, codebook, tokenizer_config.num_global, global_vectors)
     pictures = read_training_pictures(
@@ -73,4 +73,5 @@ def make_trainer(
         tokenizer = LocalTokenizer(tokenizer_config, *local_embeddings.shape, global_dim)
         trainer = Trainer(tokenizer, lpips, config, runtime)
     tokenizer.set_local_embeddings(local_embeddings)
+    tokenizer.centre_codes()
     return trainer

@@ -1,0 +1,110 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from v2l.artifacts import read_arrays, sha256_file, write_arrays, write_rows
+from v2l.config import TokensConfig
+from v2l.data.images import fit_square, to_tensor
+from v2l.errors import ArtifactError
+from v2l.tokenizer.tokens import encode_pictures, global_tokens, local_tokens
+
+from .conftest import GLOBAL_DIM
+
+NUM_PICTURES = 11
+
+
+@pytest.fixture
+def inputs(make_tokenizer, tmp_path: Path) -> dict[str, Path]:
+    generator = np.random.default_rng(0)
+    rows = []
+    for index in range(NUM_PICTURES):
+        pixels = generator.integers(0, 256, (20, 17 + index, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        rows.append({"image_id": f"set/{index}", "path": f"{index}.png", "split": ("train", "heldout")[index % 2]})
+    common = dict.fromkeys(("class_name", "source", "family", "group", "subgroup", "sha256"), "x")
+    write_rows(
+        tmp_path / "manifest.parquet", pd.DataFrame(rows).assign(class_id=0, captions=[["x"]] * len(rows), **common)
+    )
+    features, codebook = (generator.standard_normal((n, GLOBAL_DIM), np.float32) for n in (NUM_PICTURES, 30))
+    write_arrays(tmp_path / "features.safetensors", {"features": features})
+    write_arrays(tmp_path / "global.safetensors", {"codebook": codebook})
+    make_tokenizer().save(tmp_path / "tokenizer.safetensors")
+    names = {"manifest": "manifest.parquet", "features": "features.safetensors", "global_vectors": "global.safetensors"}
+    return {key: tmp_path / name for key, name in (names | {"tokenizer": "tokenizer.safetensors"}).items()}
+
+
+def write_global(inputs: dict, path: Path, runtime, num_global: int = 6) -> None:
+    given = {name: inputs[name] for name in ("manifest", "features", "global_vectors")}
+    global_tokens(**given, tokens=path, config=TokensConfig(num_global=num_global), runtime=runtime)
+
+
+def write_local(inputs: dict, path: Path, runtime) -> None:
+    local_tokens(inputs["manifest"], inputs["tokenizer"], tokens=path, runtime=runtime)
+
+
+def test_global_tokens_are_the_nearest_rows_of_every_picture(inputs: dict, tmp_path: Path, runtime) -> None:
+    write_global(inputs, tmp_path / "tokens.parquet", runtime)
+    frame = pd.read_parquet(tmp_path / "tokens.parquet")
+    assert list(frame.columns) == ["image_id", "global_ids"]
+    assert frame["image_id"].tolist() == [f"set/{index}" for index in range(NUM_PICTURES)]
+    features = read_arrays(inputs["features"], ["features"])["features"].astype(np.float64)
+    codebook = read_arrays(inputs["global_vectors"], ["codebook"])["codebook"].astype(np.float64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    distances = np.linalg.norm(unit[:, None] - codebook[None], axis=2)
+    assert np.array_equal(np.stack(frame["global_ids"]), distances.argsort(axis=1)[:, :6])
+
+
+@pytest.mark.parametrize("image_batch", [1, 3, 8])
+def test_ids_do_not_depend_on_batch_size_or_precision(
+    inputs: dict, tmp_path: Path, runtime, runtime_bf16, image_batch: int
+):
+    other = replace(runtime_bf16, image_batch=image_batch)
+    for write in (write_global, write_local):
+        write(inputs, tmp_path / "a.parquet", runtime)
+        write(inputs, tmp_path / "b.parquet", other)
+        assert sha256_file(tmp_path / "a.parquet") == sha256_file(tmp_path / "b.parquet")
+
+
+def test_local_tokens_are_those_of_the_centre_crops(inputs: dict, make_tokenizer, tmp_path: Path, runtime) -> None:
+    write_local(inputs, tmp_path / "tokens.parquet", runtime)
+    frame = pd.read_parquet(tmp_path / "tokens.parquet")
+    assert list(frame.columns) == ["image_id", "local_ids"]
+    assert frame["image_id"].tolist() == [f"set/{index}" for index in range(NUM_PICTURES)]
+    for index in (0, 7, 10):
+        pixels = fit_square(Image.open(tmp_path / f"{index}.png"), 16)
+        expected = encode_pictures(make_tokenizer(), pixels[None], torch.device("cpu"))[0]
+        assert frame["local_ids"][index].tolist() == expected.tolist()
+
+
+def test_encoded_pictures_get_the_nearest_codes(make_tokenizer) -> None:
+    tokenizer = make_tokenizer()
+    pictures = np.random.default_rng(1).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    heard: list[int] = []
+    ids = encode_pictures(tokenizer, pictures, torch.device("cpu"), heard.append)
+    with torch.inference_mode():
+        features = tokenizer.encode(to_tensor(pictures))
+    assert ids.shape == (10, 64)
+    assert heard == [8, 2]
+    codes = tokenizer.lookup(torch.arange(40))
+    distances = torch.cdist(features.flatten(2).mT, codes.detach()[None])
+    chosen = distances.take_along_dim(torch.from_numpy(ids)[:, :, None], dim=2)[:, :, 0]
+    # nearest up to the rounding of another batch size
+    torch.testing.assert_close(chosen, distances.amin(dim=2), atol=1e-4, rtol=0)
+
+
+def test_features_of_another_manifest_are_refused(inputs: dict, tmp_path: Path, runtime) -> None:
+    write_arrays(inputs["features"], {"features": np.zeros((3, GLOBAL_DIM), np.float32)})
+    with pytest.raises(
+        ArtifactError, match=r"features\.safetensors: features: expected 11 rows, one per picture, found 3"
+    ):
+        write_global(inputs, tmp_path / "t.parquet", runtime)
+
+
+def test_global_codebook_with_too_few_rows_is_refused(inputs: dict, tmp_path: Path, runtime) -> None:
+    with pytest.raises(ArtifactError, match=r"global\.safetensors: codebook: expected at least 31 rows"):
+        write_global(inputs, tmp_path / "t.parquet", runtime, num_global=31)
