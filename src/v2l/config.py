@@ -250,7 +250,8 @@ class Config(Section):
         ways, shots = max(self.episodes.ways), max(setting.shots for setting in self.fewshot.settings)
         if self.data.max_classes is not None and ways > self.data.max_classes:
             raise ValueError(
-                f"episodes.ways: {ways}-way needs at least {ways} classes, data.max_classes allows {self.data.max_classes}"
+                f"episodes.ways: {ways}-way needs at least {ways} classes, "
+                f"data.max_classes allows {self.data.max_classes}"
             )
         if shots > self.episodes.shots:
             raise ValueError(

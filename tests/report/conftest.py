@@ -152,7 +152,8 @@ def _write_pictures(root: Path, generator: np.random.Generator) -> None:
     write_rows(root / "vocab/global_codebook.parquet", [{"order": order, "text": text} for text, order in WORDS])
     write_rows(root / "reconstruct/examples.parquet", examples)
     usage(
-        root / "tokens/global.parquet", root / "tokens/local.parquet", root / "vocab/global_codebook.parquet", root / "data/manifest.parquet",
+        root / "tokens/global.parquet", root / "tokens/local.parquet",
+        root / "vocab/global_codebook.parquet", root / "data/manifest.parquet",
         rows=root / "tokens/usage.parquet", metrics=root / "tokens/metrics.json",
     )  # fmt: skip
 

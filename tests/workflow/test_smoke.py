@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from v2l.artifacts import read_json, sha256_file
-from v2l.runner import provenance_path
 
 from .conftest import Checkout, make_checkout
 
@@ -82,7 +81,9 @@ def test_impossible_configuration_stops_before_the_first_job(copy_of_smoke: Chec
     copy_of_smoke.edit("data.max_classes", 4)
     failed = copy_of_smoke.snakemake("-n", check=False)
     assert failed.returncode != 0
-    assert "config/smoke.yaml: episodes.ways: 5-way needs at least 5 classes, data.max_classes allows 4" in failed.stderr
+    assert (
+        "config/smoke.yaml: episodes.ways: 5-way needs at least 5 classes, data.max_classes allows 4" in failed.stderr
+    )
 
 
 def test_unreadable_picture_stops_its_stage_and_leaves_nothing_half_written(copy_of_smoke: Checkout) -> None:

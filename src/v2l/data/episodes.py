@@ -78,9 +78,10 @@ def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.Da
         if len(train[name]) >= config.shots and not (config.single_word_names and " " in name)
     ]
     if len(names) < max(config.ways):
+        naming = " and a one-word name" if config.single_word_names else ""
         raise DataError(
             f"episodes.ways: {max(config.ways)}-way needs {max(config.ways)} classes, but {len(names)} have "
-            f"{config.shots} training pictures, a held-out one{' and a one-word name' if config.single_word_names else ''}"
+            f"{config.shots} training pictures, a held-out one{naming}"
         )
     return pd.DataFrame(
         [

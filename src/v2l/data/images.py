@@ -7,12 +7,15 @@ which format it has.
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from v2l.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def read_image(path: Path) -> Image.Image:
@@ -22,7 +25,7 @@ def read_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise DataError(f"{path}: picture not found") from None
     # Pillow's decoders signal a broken file with any of these, by format.
@@ -30,7 +33,8 @@ def read_image(path: Path) -> Image.Image:
         raise DataError(f"{path}: not a readable picture ({' '.join(str(error).split())})") from None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as 8-bit RGB; transparent parts lie over white."""
     if image.mode.startswith("I;16"):
         # Pillow clips 16-bit greyscale to 255 on conversion; the high byte is the 8-bit picture.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
@@ -77,6 +81,8 @@ def load_pictures(manifest: Path, paths: Sequence[str], size_px: int) -> np.ndar
     return pictures
 
 
-def to_tensor(pictures: np.ndarray) -> torch.Tensor:
+def to_tensor(pictures: np.ndarray) -> "torch.Tensor":
     """uint8 [B, H, W, 3] to float32 [B, 3, H, W] in [0, 1]."""
+    import torch  # reading pictures, as the report does, does without
+
     return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).to(torch.float32) / 255

@@ -31,7 +31,9 @@ def usage(
     )
     splits = read_rows(manifest, ["image_id", "split"]).set_index("image_id")["split"]
     if len(absent := pictures.loc[~pictures["image_id"].isin(splits.index), "image_id"]):
-        raise ArtifactError(f"{global_tokens}: {len(absent)} picture(s) not in {manifest.name}, first {absent.iloc[0]!r}")
+        raise ArtifactError(
+            f"{global_tokens}: {len(absent)} picture(s) not in {manifest.name}, first {absent.iloc[0]!r}"
+        )
     ids = pictures["global_ids"].explode().astype(np.int64)
     if len(ids) and not 0 <= ids.min() <= ids.max() < len(codebook):
         raise ArtifactError(

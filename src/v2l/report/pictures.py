@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from v2l.errors import ArtifactError, DataError
+from v2l.data.images import fit_square, read_image
+from v2l.errors import ArtifactError
 
 COLUMNS = 6
 PICTURE_PX = 128
@@ -65,7 +66,8 @@ def read_worded_pictures(
             raise ArtifactError(f"tokens: expected a row for picture {row.image_id}, found none")
         words = codebook.iloc[list(best[row.image_id][:num_words])]
         pairs = [(_readable(text), int(order)) for text, order in zip(words["text"], words["order"], strict=True)]
-        items.append(WordedPicture(row.image_id, row.class_name, _read_picture(folder / row.path), pairs))
+        picture = fit_square(read_image(folder / row.path), PICTURE_PX)
+        items.append(WordedPicture(row.image_id, row.class_name, picture, pairs))
     return items
 
 
@@ -81,16 +83,6 @@ def decode_examples(rows: pd.DataFrame, file: Path) -> list[Example]:
             raise ArtifactError(f"{file}: picture {row.image_id} cannot be decoded ({error})") from None
         items.append(Example(row.image_id, row.class_name, *pair))
     return items
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    """The centre crop of a picture, uint8 [PICTURE_PX, PICTURE_PX, 3]."""
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
-        raise DataError(f"{path}: not a readable picture ({error})") from None
-    return np.asarray(ImageOps.fit(upright, (PICTURE_PX, PICTURE_PX), Image.Resampling.BICUBIC))
 
 
 def _readable(text: str) -> str:

@@ -15,20 +15,13 @@ from PIL import Image
 
 from v2l.artifacts import read_arrays, read_rows
 from v2l.config import load_config
-from v2l.data.images import fit_square, read_image
+from v2l.data.images import fit_square, read_image, to_rgb
 from v2l.errors import ArtifactError
 from v2l.models.clip import Clip, load_clip
 from v2l.runtime import resolve_runtime
 from v2l.tokenizer.inputs import select_global_tokens
 from v2l.tokenizer.model import LocalTokenizer
 from v2l.tokenizer.tokens import encode_pictures
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -87,11 +80,10 @@ class V2LTokenizer:
 
         The picture is centre-cropped to a square. Raises DataError for a file that is no readable picture.
         """
-        picture = _over_white(image) if isinstance(image, Image.Image) else read_image(Path(image))
+        picture = to_rgb(image) if isinstance(image, Image.Image) else read_image(Path(image))
         feature = self._clip.encode_image(self._clip.preprocess(picture)[None])
-        global_ids = select_global_tokens(feature, self._global_codebook, self._num_global, Path("global codebook"))[
-            0
-        ].tolist()
+        rows = select_global_tokens(feature, self._global_codebook, self._num_global, Path("global codebook"))
+        global_ids = rows[0].tolist()
         pixels = fit_square(picture, self._tokenizer.config.image_size_px)
         local_ids = encode_pictures(self._tokenizer, pixels[None], self._device)[0].tolist()
         return Tokens([self._global_texts[row] for row in global_ids], global_ids, local_ids)
