@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from v2l.artifacts import read_arrays, write_arrays, write_json
 from v2l.config import LockedTextConfig
-from v2l.data.manifest import read_manifest
+from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.metrics.intervals import proportion_interval
 from v2l.models.clip import ImageHead
 from v2l.models.text_encoder import TextEncoder
@@ -73,11 +73,14 @@ def train_clip(
     names = pictures.drop_duplicates("class_id").sort_values("class_id")["class_name"]
     class_vectors = TextEncoder(text_encoder.parent, runtime).encode([CLASS_TEXT.format(name) for name in names])
     features = torch.from_numpy(read_arrays(trunk, ["features"])["features"])
-    labels = torch.from_numpy(pictures["class_id"].to_numpy(np.int64))
-    training = torch.from_numpy((pictures["split"] == "train").to_numpy())
+    labels = torch.tensor(pictures["class_id"].tolist())
+    training, heldout = (
+        training_rows(pictures).index.to_numpy(copy=True),
+        heldout_rows(pictures).index.to_numpy(copy=True),
+    )
     model = fit_head(features[training], labels[training], class_vectors, clip, seed)
     with torch.inference_mode():
-        ranks = zero_shot_ranks(model(features[~training]), labels[~training], class_vectors)
+        ranks = zero_shot_ranks(model(features[heldout]), labels[heldout], class_vectors)
     write_arrays(head, {name: value.numpy() for name, value in model.state_dict().items()})
     write_json(metrics, {f"zero_shot_top{k} | held-out": _accuracy(ranks < k, len(names)) for k in (1, 5)})
 

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from v2l.artifacts import read_arrays, read_rows, write_rows
 from v2l.config import FilterConfig, SemanticsConfig
-from v2l.data.manifest import evenly_spaced, read_manifest
+from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.runtime import Runtime
 from v2l.tokenizer.quantizers import nearest_rows
@@ -59,8 +59,10 @@ def semantics(
     """
     pictures = read_manifest(manifest)
     vectors = torch.from_numpy(read_arrays(features, ["features"])["features"])
-    training = torch.from_numpy((pictures["split"] == "train").to_numpy(copy=True))
-    heldout = np.flatnonzero(~training.numpy())
+    training, heldout = (
+        training_rows(pictures).index.to_numpy(copy=True),
+        heldout_rows(pictures).index.to_numpy(copy=True),
+    )
     chosen = heldout[evenly_spaced(len(heldout), config.max_images)]
     table = read_rows(candidates, ["ngram_id", "order", "text"])
     arrays = read_arrays(embeddings, ["embeddings", "text_id"])

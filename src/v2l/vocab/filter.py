@@ -14,7 +14,7 @@ from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
 from v2l.config import FilterConfig
-from v2l.data.manifest import read_manifest
+from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.progress import Progress
 from v2l.runtime import Runtime
@@ -104,8 +104,8 @@ def filter_vocabulary(
     Raises DataError if no candidate has enough counts.
     """
     table = read_rows(candidates, ["ngram_id", "order", "text"])
-    training = torch.from_numpy((read_manifest(manifest)["split"] == "train").to_numpy())
-    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"])[training]
+    training = training_rows(read_manifest(manifest)).index.to_numpy(copy=True)
+    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"][training])
     eligible = load_candidates(table, embeddings)
     counts = count_nearest(pictures, eligible, len(table), config.top_k, runtime.device).numpy()
     kept = np.flatnonzero(counts > config.min_count)
