@@ -181,6 +181,11 @@ class EpisodesConfig(Section):
     ways: list[Annotated[int, Field(ge=2)]] = [2, 5]
     per_way: PositiveInt = Field(50, description="episodes for each number of ways")
     shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
+    order: Literal["shuffled", "rounds"] = Field(
+        "shuffled",
+        description="of the support in a prompt; rounds: one shuffled picture of every class, then the next of every "
+        "class, so that the prompt of fewer shots begins that of more shots and is read once",
+    )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
 
 

@@ -59,6 +59,19 @@ def test_fewer_shots_are_a_part_of_more_shots_in_the_same_order(tmp_path: Path):
         assert all(image_id.split("/")[1] == name for image_id, name in three)
 
 
+def test_rounds_let_fewer_shots_begin_the_prompt_of_more(tmp_path: Path):
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    drawn = config(order="rounds")
+    episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", drawn, seed=0)
+    read = read_episodes(tmp_path / "episodes.parquet")
+    for episode in read:
+        one, two, three = (episode.supports(shots) for shots in (1, 2, 3))
+        assert three[: len(two)] == two
+        assert two[: len(one)] == one
+        assert {name for _, name in one} == set(episode.class_names)
+    assert len({tuple(episode.support_order) for episode in read if episode.ways == 5}) > 10
+
+
 def test_prompt_order_mixes_the_classes(tmp_path: Path):
     write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
     episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)

@@ -77,6 +77,13 @@ def test_a_changed_key_runs_again_just_what_depends_on_it(copy_of_smoke: Checkou
     assert copy_of_smoke.planned_rules() == rules
 
 
+def test_pretrained_clip_needs_no_trunk_and_no_training(copy_of_smoke: Checkout) -> None:
+    copy_of_smoke.edit("clip", {"kind": "open_clip", "model": "ViT-B-32", "pretrained": None})
+    rules = copy_of_smoke.planned_rules()
+    assert {"image_features", "embed", "filter", "classify", "report"} <= rules
+    assert not rules & {"trunk_features", "train_clip", "emoji", "expand"}
+
+
 def test_impossible_configuration_stops_before_the_first_job(copy_of_smoke: Checkout) -> None:
     copy_of_smoke.edit("data.max_classes", 4)
     failed = copy_of_smoke.snakemake("-n", check=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from v2l.artifacts import read_rows, write_rows
@@ -85,7 +86,7 @@ def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.Da
         )
     return pd.DataFrame(
         [
-            draw(names, train, heldout, ways, config.shots, seed, number)
+            draw(names, train, heldout, ways, config, seed, number)
             for ways in config.ways
             for number in range(config.per_way)
         ],
@@ -98,7 +99,7 @@ def draw(
     train: dict[str, list[str]],
     heldout: dict[str, list[str]],
     ways: int,
-    shots: int,
+    config: EpisodesConfig,
     seed: int,
     number: int,
 ) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def draw(
 
     names: classes to draw from. train, heldout: the image_ids of each class.
     """
+    shots = config.shots
     generator = numpy_generator(seed, "episode", ways, number)
     classes = [names[i] for i in generator.choice(len(names), ways, replace=False)]
     supports = [train[name][i] for name in classes for i in generator.choice(len(train[name]), shots, replace=False)]
@@ -115,10 +117,17 @@ def draw(
         "ways": ways,
         "class_names": classes,
         "support_ids": supports,
-        "support_order": generator.permutation(ways * shots).tolist(),
+        "support_order": _support_order(ways, config, generator),
         "query_id": heldout[query_class][generator.integers(len(heldout[query_class]))],
         "query_class": query_class,
     }
+
+
+def _support_order(ways: int, config: EpisodesConfig, generator: np.random.Generator) -> list[int]:
+    """Places of the support pictures (shot j of class c is at c * shots + j) in the order of the prompt."""
+    if config.order == "shuffled":
+        return generator.permutation(ways * config.shots).tolist()
+    return [int(c) * config.shots + shot for shot in range(config.shots) for c in generator.permutation(ways)]
 
 
 def read_episodes(path: Path) -> list[Episode]:

@@ -109,12 +109,11 @@ def make_decisions(
 
 
 def make_requests(decisions: Sequence[Decision], llm: Llm, config: FewShotConfig) -> list[Request]:
-    """What the LLM is to compute. Prompts that differ in repeats alone share all but the query."""
+    """What the LLM is to compute. The prompts of an episode share what they begin with, repeats above all."""
     ids = llm.tokenize([decision.prompt.removesuffix(ANSWER_LEAD) for decision in decisions])
-    families: dict[tuple[str, int, bool, int], list[int]] = defaultdict(list)
+    families: dict[tuple[str, int], list[int]] = defaultdict(list)
     for index, decision in enumerate(decisions):
-        setting = decision.setting
-        families[decision.episode.episode_id, decision.num_global, setting.induction, setting.shots].append(index)
+        families[decision.episode.episode_id, decision.num_global].append(index)
     segments = {}
     for members in families.values():
         prompts = [[*llm.start_ids, *ids[index]] for index in members]
