@@ -8,7 +8,8 @@ from v2l.report.provenance import history
 
 def test_stages_are_listed_once_each_with_those_they_need_before_them(results):
     past = history(results.root, [results / "classify/metrics.json", results / "tokens/metrics.json"])
-    assert [record["stage"] for record in past.records] == ["emoji", "tokens", "classify", "classify-metrics", "usage"]
+    stages = ["emoji", "global-tokens", "classify", "classify-metrics", "usage"]
+    assert [record["stage"] for record in past.records] == stages
 
 
 def test_file_without_provenance_ends_its_chain_as_a_source(results):
