@@ -26,7 +26,7 @@ class RuntimeConfig(Section):
     """How fast, on what: never part of a result's identity."""
 
     device: str = Field("auto", description="torch device; auto takes cuda where there is one")
-    threads: PositiveInt = Field(2, description="CPU threads of one job")
+    threads: PositiveInt = Field(2, description="CPU threads of one job, but for training (train.threads)")
     image_batch: PositiveInt = Field(32, description="pictures per forward pass of a frozen network")
     text_batch: PositiveInt = Field(256, description="texts per forward pass of the text encoder")
     llm_batch_tokens: PositiveInt = Field(4096, description="token budget of one LLM forward pass")
@@ -141,6 +141,9 @@ class TokenizerConfig(Section):
 class TrainConfig(Section):
     """Training of the tokenizer."""
 
+    threads: PositiveInt = Field(
+        2, description="CPU threads; they share a gradient's sum, so another number rounds otherwise"
+    )
     batch_size: PositiveInt = 8
     epochs: PositiveFloat = Field(100, description="passes over the training pictures; may be a fraction")
     learning_rate: PositiveFloat = Field(5e-4, description="peak; paper 5e-4, release 4.5e-4")

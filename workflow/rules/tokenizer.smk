@@ -15,7 +15,7 @@ rule train:
         parameters("train"),
     log:
         f"{RESULTS}/logs/train.log",
-    threads: THREADS
+    threads: SUITE.train.threads
     shell:
         "v2l train --config {CONFIG} --manifest {input.manifest} --features {input.features}"
         " --embeddings {input.embeddings} --global-vectors {input.global_vectors} --networks {input.networks}"
