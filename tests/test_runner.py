@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from v2l.artifacts import read_json, sha256_file
-from v2l.config import load_config
+from v2l.config.tree import load_config
 from v2l.errors import ArtifactError, DataError
 from v2l.runner import provenance_path, run_stage
 from v2l.stages import STAGES, Spec, Stage
@@ -121,7 +121,7 @@ KILLED_STAGE = """
     from pathlib import Path
     sys.path.insert(0, {tests!r})
     from test_runner import make_stage
-    from v2l.config import load_config
+    from v2l.config.tree import load_config
     from v2l.runner import run_stage
 
     def die_half_way(source, target):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from v2l import __version__
-from v2l.config import load_config
+from v2l.config.tree import load_config
 from v2l.errors import V2LError
 from v2l.stages import STAGES, Stage
 

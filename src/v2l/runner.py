@@ -20,7 +20,8 @@ from typing import Any
 
 from v2l import __version__
 from v2l.artifacts import read_json, sha256_file, stable_hash, write_json
-from v2l.config import Config, Section, get_section
+from v2l.config.base import Section
+from v2l.config.tree import Config, get_section
 from v2l.errors import ArtifactError
 from v2l.stages import Stage
 

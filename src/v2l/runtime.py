@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from v2l.config import RuntimeConfig
+from v2l.config.runtime import RuntimeConfig
 from v2l.errors import ConfigError
 from v2l.seeds import derive_seed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from v2l.config import Config, parse_config
+from v2l.config.tree import Config, parse_config
 from v2l.runner import stage_parameters
 from v2l.stages import STAGES
 

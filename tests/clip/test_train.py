@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from v2l.clip.train import fit_head, zero_shot_ranks
-from v2l.config import LockedTextConfig
+from v2l.config.clip import LockedTextConfig
 
 CONFIG = LockedTextConfig(hidden=32, epochs=30, batch_size=16, dropout=0.0, input_noise=0.1)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from v2l.config import DataConfig
+from v2l.config.data import DataConfig
 from v2l.data.concepts import FAMILIES, check_choices, choose_names, describe, slug
 from v2l.errors import ConfigError, DataError
 

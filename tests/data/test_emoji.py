@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from v2l.artifacts import read_json
-from v2l.config import DataConfig
+from v2l.config.data import DataConfig
 from v2l.data.concepts import FAMILIES
 from v2l.data.emoji import emoji, read_drawings
 from v2l.data.images import load_pictures

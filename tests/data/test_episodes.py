@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import read_rows, write_rows
-from v2l.config import EpisodesConfig
+from v2l.config.data import EpisodesConfig
 from v2l.data.episodes import COLUMNS, draw_all, episodes, read_episodes
 from v2l.data.manifest import COLUMNS as MANIFEST_COLUMNS
 from v2l.errors import ArtifactError, DataError

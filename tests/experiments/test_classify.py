@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from v2l.artifacts import read_rows, sha256_file, write_rows
-from v2l.config import FewShotConfig, LlmConfig
+from v2l.config.fewshot import FewShotConfig
+from v2l.config.llm import LlmConfig
 from v2l.data.episodes import Episode
 from v2l.errors import ArtifactError, ModelError
 from v2l.experiments.classify import (

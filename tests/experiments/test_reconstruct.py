@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from v2l.artifacts import read_arrays, write_arrays, write_rows
-from v2l.config import ReconstructConfig, TokenizerConfig
+from v2l.config.reconstruct import ReconstructConfig
+from v2l.config.tokenizer import TokenizerConfig
 from v2l.data.images import to_tensor
 from v2l.errors import ArtifactError, DataError
 from v2l.experiments.reconstruct import PASS_PICTURES, reconstruct

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from v2l.artifacts import read_rows, write_arrays, write_rows
-from v2l.config import FilterConfig, SemanticsConfig
+from v2l.config.semantics import SemanticsConfig
+from v2l.config.vocab import FilterConfig
 from v2l.errors import DataError
 from v2l.experiments.semantics import CODEBOOKS, score_tokens, semantics, similarity_range
 from v2l.vocab.filter import load_candidates

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from v2l.artifacts import write_arrays
-from v2l.config import LockedTextConfig, OpenClipConfig
+from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.errors import ArtifactError, ModelError
 from v2l.models.clip import ImageHead, ImageTrunk, LockedTextClip, OpenClip, load_clip, load_head, normalise_pixels
 

@@ -11,7 +11,7 @@ import sentencepiece
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from v2l.config import LlmConfig
+from v2l.config.llm import LlmConfig
 from v2l.errors import ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free, OneOf

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from v2l.config import LlmConfig
+from v2l.config.llm import LlmConfig
 from v2l.models.llm import Llm, load_llm
 from v2l.prompts.fewshot import (
     ANSWER_CUE,

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from v2l.artifacts import sha256_file, stable_hash, write_arrays, write_json, write_rows
-from v2l.config import FewShotConfig, FiguresConfig, InductionSetting
+from v2l.config.fewshot import FewShotConfig, InductionSetting
+from v2l.config.figures import FiguresConfig
 from v2l.experiments.usage import usage
 from v2l.metrics.summary import classify_metrics, reconstruct_metrics, relative_name, semantics_metrics
 from v2l.report.figures import figures

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from v2l.config import TokenizerConfig
+from v2l.config.tokenizer import TokenizerConfig
 from v2l.tokenizer.model import LocalTokenizer
 
 TINY = {

@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 
 from v2l.artifacts import write_arrays, write_rows
-from v2l.config import load_config
+from v2l.config.tree import load_config
 from v2l.data.images import fit_square, read_image
 from v2l.errors import ArtifactError, DataError
 from v2l.models.clip import ImageHead, load_clip

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from v2l.config import TrainConfig
+from v2l.config.train import TrainConfig
 from v2l.tokenizer.losses import (
     MAX_ADAPTIVE_WEIGHT,
     GeneratorTerms,

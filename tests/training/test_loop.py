@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from v2l.config import TokenizerConfig, TrainConfig
+from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import Lpips

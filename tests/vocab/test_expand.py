@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from v2l.artifacts import read_rows
-from v2l.config import ExpandConfig, LlmConfig
+from v2l.config.llm import LlmConfig
+from v2l.config.vocab import ExpandConfig
 from v2l.errors import ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.runtime import Runtime

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
-from v2l.config import FilterConfig
+from v2l.config.vocab import FilterConfig
 from v2l.errors import ArtifactError, DataError
 from v2l.vocab import filter as filter_module
 from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates

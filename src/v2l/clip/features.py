@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, write_arrays
-from v2l.config import LockedTextConfig, OpenClipConfig
+from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import read_manifest
 from v2l.models.clip import Clip, load_clip, load_head

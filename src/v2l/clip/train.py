@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from v2l.artifacts import read_arrays, write_arrays, write_json
-from v2l.config import LockedTextConfig
+from v2l.config.clip import LockedTextConfig
 from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.metrics.intervals import proportion_interval
 from v2l.models.clip import ImageHead

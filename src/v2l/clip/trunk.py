@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from v2l.artifacts import write_arrays
-from v2l.config import LockedTextConfig
+from v2l.config.clip import LockedTextConfig
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import read_manifest
 from v2l.models.clip import ImageTrunk

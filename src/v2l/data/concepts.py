@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from v2l.config import DataConfig
+from v2l.config.data import DataConfig
 from v2l.errors import ConfigError, DataError
 
 # Sets by the same artists, in a later or a flat version: a family is on one side of the split as a whole.

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from v2l.artifacts import read_json, write_json, write_rows
-from v2l.config import DataConfig
+from v2l.config.data import DataConfig
 from v2l.data.concepts import FAMILIES, Concept, check_choices, choose_names, describe
 from v2l.data.manifest import COLUMNS, HELDOUT, TRAIN
 from v2l.data.svg import end_with_parent, icon_svg, render_or_reason

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from v2l.artifacts import read_rows, write_rows
-from v2l.config import EpisodesConfig
+from v2l.config.data import EpisodesConfig
 from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.seeds import numpy_generator

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from v2l.artifacts import read_rows, write_rows
-from v2l.config import FewShotConfig, InductionSetting, LlmConfig
+from v2l.config.fewshot import FewShotConfig, InductionSetting
+from v2l.config.llm import LlmConfig
 from v2l.data.episodes import Episode, read_episodes
 from v2l.errors import ArtifactError
 from v2l.models.llm import Llm, load_llm

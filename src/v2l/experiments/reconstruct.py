@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
-from v2l.config import ReconstructConfig
+from v2l.config.reconstruct import ReconstructConfig
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
 from v2l.errors import ArtifactError, DataError

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from v2l.artifacts import read_arrays, read_rows, write_rows
-from v2l.config import FilterConfig, SemanticsConfig
+from v2l.config.semantics import SemanticsConfig
+from v2l.config.vocab import FilterConfig
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.runtime import Runtime

@@ -9,7 +9,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from v2l.artifacts import read_arrays
-from v2l.config import LockedTextConfig, OpenClipConfig
+from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.data.images import fit_square, to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, load_trunk

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from v2l.config import LlmConfig
+from v2l.config.llm import LlmConfig
 from v2l.errors import ModelError
 from v2l.models.llm_generation import Generation, Request
 from v2l.progress import Progress

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from v2l.config import FewShotConfig, InductionSetting
+from v2l.config.fewshot import FewShotConfig, InductionSetting
 from v2l.experiments.usage import BEST, GLOBAL, LOCAL, perplexity
 from v2l.metrics.summary import AVERAGE, Metrics, distinct_values, metric_key, select_rows
 from v2l.report.display import DISPLAYS

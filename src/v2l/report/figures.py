@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from v2l.artifacts import read_json, read_rows, write_json
-from v2l.config import FewShotConfig, FiguresConfig
+from v2l.config.fewshot import FewShotConfig
+from v2l.config.figures import FiguresConfig
 from v2l.errors import ArtifactError
 from v2l.report import charts, pictures
 from v2l.report.saver import house_style, save_figure

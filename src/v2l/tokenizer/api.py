@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from v2l.artifacts import read_arrays, read_rows
-from v2l.config import load_config
+from v2l.config.tree import load_config
 from v2l.data.images import fit_square, read_image, to_rgb
 from v2l.errors import ArtifactError
 from v2l.models.clip import Clip, load_clip

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from v2l.config import TrainConfig
+from v2l.config.train import TrainConfig
 
 MAX_ADAPTIVE_WEIGHT = 1e4
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from v2l.config import TokenizerConfig
+from v2l.config.tokenizer import TokenizerConfig
 from v2l.errors import ArtifactError
 from v2l.models.weights import load_strictly, read_tensors
 from v2l.tokenizer.decoder import Decoder

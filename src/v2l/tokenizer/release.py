@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from v2l.artifacts import read_json
-from v2l.config import TokenizerConfig
+from v2l.config.tokenizer import TokenizerConfig
 from v2l.errors import ArtifactError
 from v2l.models.weights import read_tensors
 from v2l.tokenizer.model import LocalTokenizer

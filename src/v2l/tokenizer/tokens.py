@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from v2l.artifacts import read_arrays, write_rows
-from v2l.config import TokensConfig
+from v2l.config.tokenizer import TokensConfig
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import read_manifest
 from v2l.progress import Progress

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.tensorboard import SummaryWriter
 
-from v2l.config import TrainConfig
+from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import Lpips

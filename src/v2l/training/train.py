@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_arrays
-from v2l.config import TokenizerConfig, TrainConfig
+from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.train import TrainConfig
 from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.models.perceptual import Lpips

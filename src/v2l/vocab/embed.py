@@ -7,7 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from v2l.artifacts import read_rows, write_arrays
-from v2l.config import EmbedConfig, LockedTextConfig, OpenClipConfig
+from v2l.config.clip import LockedTextConfig, OpenClipConfig
+from v2l.config.vocab import EmbedConfig
 from v2l.errors import ModelError
 from v2l.models.clip import OpenClip
 from v2l.models.text_encoder import TextEncoder

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from v2l.artifacts import write_rows
-from v2l.config import ExpandConfig, LlmConfig
+from v2l.config.llm import LlmConfig
+from v2l.config.vocab import ExpandConfig
 from v2l.errors import ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
-from v2l.config import FilterConfig
+from v2l.config.vocab import FilterConfig
 from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.progress import Progress

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from v2l.config import load_config, parse_config
+from v2l.config.tree import load_config, parse_config
 from v2l.errors import ConfigError
 
 

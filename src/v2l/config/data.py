@@ -1,0 +1,33 @@
+"""Sections of the data room: the picture set and the few-shot episodes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from v2l.config.base import NonNegativeInt, PositiveInt, Section
+
+
+class DataConfig(Section):
+    """The emoji set: one concept drawn by several artists, split by artist family (docs/data.md)."""
+
+    sets: list[str] = Field(description="icon sets to draw from; names as in the assets file")
+    categories: list[str] = Field(description="categories of the reference set that are kept")
+    min_sets: PositiveInt = Field(5, description="a concept is kept if at least so many sets draw it")
+    heldout_family: str = Field(description="artist family whose pictures are never trained on")
+    max_classes: PositiveInt | None = Field(None, description="keep only so many concepts (evenly spaced by name)")
+    image_size_px: PositiveInt = Field(128, description="side of a rendered picture")
+    max_unreadable: NonNegativeInt = Field(0, description="unreadable pictures allowed before the stage fails")
+
+
+class EpisodesConfig(Section):
+    """Few-shot episodes, shared by all settings and all Kg."""
+
+    ways: list[Annotated[int, Field(ge=2)]] = [2, 5]
+    per_way: PositiveInt = Field(50, description="episodes for each number of ways")
+    shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
+    order: Literal["shuffled", "rounds"] = Field(
+        "shuffled",
+        description="of the support in a prompt; rounds: one shuffled picture of every class, then the next of every "
+        "class, so that the prompt of fewer shots begins that of more shots and is read once",
+    )
+    single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
