@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from v2l.artifacts import read_json, sha256_file
+from v2l.artifacts import provenance_path, read_json, sha256_file
 from v2l.config.tree import load_config
 from v2l.errors import ArtifactError, DataError
-from v2l.runner import provenance_path, run_stage
+from v2l.runner import run_stage
 from v2l.stages import STAGES, Spec, Stage
 
 

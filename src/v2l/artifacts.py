@@ -31,6 +31,11 @@ def stable_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def provenance_path(artifact: Path) -> Path:
+    """Where the provenance of an artifact lies."""
+    return artifact.with_name(artifact.name + ".provenance.json")
+
+
 def _require(path: Path) -> None:
     if not path.is_file():
         raise ArtifactError(f"{path}: file not found; run the stage that writes it")

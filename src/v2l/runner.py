@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from v2l import __version__
-from v2l.artifacts import read_json, sha256_file, stable_hash, write_json
+from v2l.artifacts import provenance_path, read_json, sha256_file, stable_hash, write_json
 from v2l.config.base import Section
 from v2l.config.tree import Config, get_section
 from v2l.errors import ArtifactError
@@ -29,11 +29,6 @@ logger = logging.getLogger(__name__)
 
 UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it
-
-
-def provenance_path(artifact: Path) -> Path:
-    """Where the provenance of an artifact lies."""
-    return artifact.with_name(artifact.name + ".provenance.json")
 
 
 def stage_parameters(stage: Stage, config: Config) -> dict[str, Any]:

@@ -26,9 +26,14 @@ class Runtime:
 
 
 def _fast_in_bfloat16(device: torch.device) -> bool:
+    """Decided by the kind of processor, not by a timing, so that every run on a machine decides alike."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    if device.type != "cpu":
+        return False
+    cpu = torch.cpu.get_capabilities()
+    # AMX and AMD's AVX512-BF16 multiply several times faster in bf16 than in fp32, Intel's AVX512-BF16 at half the speed.
+    return cpu.get("amx_bf16", False) or (cpu.get("avx512_bf16", False) and not cpu["cpu_name"].startswith("Intel"))
 
 
 def resolve_runtime(config: RuntimeConfig, precision: str) -> Runtime:

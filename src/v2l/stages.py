@@ -146,7 +146,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "global-tokens",
-            "v2l.tokenizer.tokens:global_tokens",
+            "v2l.tokenizer.global_tokens:global_tokens",
             "Translate every picture into words: its nearest rows of the global codebook.",
             inputs={"manifest": PICTURES, "features": FEATURES, "global_vectors": GLOBAL_VECTORS},
             outputs={"tokens": GLOBAL_TOKENS},
@@ -154,7 +154,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "local-tokens",
-            "v2l.tokenizer.tokens:local_tokens",
+            "v2l.tokenizer.local_tokens:local_tokens",
             "Encode every picture as a map of vocabulary tokens.",
             inputs={"manifest": PICTURES, "tokenizer": TOKENIZER},
             outputs={"tokens": LOCAL_TOKENS},
@@ -195,7 +195,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "classify-metrics",
-            "v2l.metrics.summary:classify_metrics",
+            "v2l.metrics.few_shot:classify_metrics",
             "Few-shot accuracy with intervals, from the predictions.",
             inputs={"predictions": _result("classify/predictions.parquet", "one row a decision")},
             outputs={"metrics": _result("classify/metrics.json", "accuracy per setting")},
@@ -222,7 +222,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "reconstruct-metrics",
-            "v2l.metrics.summary:reconstruct_metrics",
+            "v2l.metrics.reconstruction:reconstruct_metrics",
             "Means with intervals and the Fréchet distance of the reconstructions.",
             inputs={
                 "rows": _result("reconstruct/rows.parquet", "PSNR, SSIM and LPIPS of each picture"),
@@ -241,7 +241,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "semantics-metrics",
-            "v2l.metrics.summary:semantics_metrics",
+            "v2l.metrics.semantics:semantics_metrics",
             "Mean CLIP scores with intervals.",
             inputs={"rows": _result("semantics/rows.parquet", "scores of each picture by codebook and Kg")},
             outputs={"metrics": _result("semantics/metrics.json", "semantic quality by n-gram order and Kg")},

@@ -7,7 +7,7 @@ import pytest
 from v2l.artifacts import read_json, write_rows
 from v2l.errors import ArtifactError
 from v2l.experiments.usage import perplexity, usage
-from v2l.metrics.summary import select_rows
+from v2l.metrics.entries import select_rows
 
 PICTURES = [
     # image, split, global ids (best first), local ids

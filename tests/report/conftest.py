@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from v2l.artifacts import sha256_file, stable_hash, write_arrays, write_json, write_rows
+from v2l.artifacts import provenance_path, sha256_file, stable_hash, write_arrays, write_json, write_rows
 from v2l.config.fewshot import FewShotConfig, InductionSetting
 from v2l.config.figures import FiguresConfig
 from v2l.experiments.usage import usage
-from v2l.metrics.summary import classify_metrics, reconstruct_metrics, relative_name, semantics_metrics
+from v2l.metrics.entries import relative_name
+from v2l.metrics.few_shot import classify_metrics
+from v2l.metrics.reconstruction import reconstruct_metrics
+from v2l.metrics.semantics import semantics_metrics
 from v2l.report.figures import figures
 from v2l.report.page import page
 from v2l.report.tables import tables
-from v2l.runner import provenance_path
 
 CLASSES = ["ant", "bacon", "cloud", "fire engine", "lotus", "oncoming taxi", "polar bear", "violin"]
 WORDS = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from v2l.metrics.summary import MEASURES
+from v2l.metrics.entries import MEASURES
 from v2l.report.display import DISPLAYS, display_of
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from v2l.artifacts import read_json, read_rows, write_json
 from v2l.errors import ArtifactError
-from v2l.metrics.summary import select_rows
+from v2l.metrics.entries import select_rows
 from v2l.report.tables import read_published
 
 from .conftest import FEWSHOT

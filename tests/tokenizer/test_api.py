@@ -13,7 +13,7 @@ from v2l.errors import ArtifactError, DataError
 from v2l.models.clip import ImageHead, load_clip
 from v2l.tokenizer.api import V2LTokenizer
 from v2l.tokenizer.inputs import select_global_tokens
-from v2l.tokenizer.tokens import encode_pictures
+from v2l.tokenizer.local_tokens import encode_pictures
 
 from .conftest import GLOBAL_DIM
 

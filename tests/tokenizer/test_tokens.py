@@ -11,7 +11,8 @@ from v2l.artifacts import read_arrays, sha256_file, write_arrays, write_rows
 from v2l.config.tokenizer import TokensConfig
 from v2l.data.images import fit_square, to_tensor
 from v2l.errors import ArtifactError
-from v2l.tokenizer.tokens import encode_pictures, global_tokens, local_tokens
+from v2l.tokenizer.global_tokens import global_tokens
+from v2l.tokenizer.local_tokens import encode_pictures, local_tokens
 
 from .conftest import GLOBAL_DIM
 

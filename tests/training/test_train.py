@@ -10,9 +10,8 @@ import pytest
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from v2l.artifacts import read_arrays, read_json, sha256_file, write_arrays
+from v2l.artifacts import provenance_path, read_arrays, read_json, sha256_file, write_arrays
 from v2l.cli import main
-from v2l.runner import provenance_path
 from v2l.tokenizer.model import LocalTokenizer
 
 from .conftest import NUM_TOKENS

@@ -7,8 +7,8 @@ import pandas as pd
 
 from v2l.artifacts import read_rows, write_json, write_rows
 from v2l.errors import ArtifactError
+from v2l.metrics.entries import Metrics, groups, metric_entry, metric_key
 from v2l.metrics.intervals import Estimate, proportion_interval
-from v2l.metrics.summary import Metrics, groups, metric_entry, metric_key
 
 LOCAL, GLOBAL, BEST = "local", "global", "best global"
 ALL_SPLITS = "all"

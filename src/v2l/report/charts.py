@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from v2l.config.fewshot import FewShotConfig, InductionSetting
 from v2l.experiments.usage import BEST, GLOBAL, LOCAL, perplexity
-from v2l.metrics.summary import AVERAGE, Metrics, distinct_values, metric_key, select_rows
+from v2l.metrics.entries import Metrics, distinct_values, metric_key, select_rows
+from v2l.metrics.few_shot import AVERAGE
 from v2l.report.display import DISPLAYS
 
 ACCURACY = DISPLAYS["accuracy"]

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from v2l.artifacts import read_json
 from v2l.errors import ArtifactError
-from v2l.metrics.summary import Metrics, relative_name
+from v2l.metrics.entries import Metrics, relative_name
 from v2l.report.display import display_of
 from v2l.report.provenance import history
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from v2l.artifacts import read_json
-from v2l.runner import provenance_path
+from v2l.artifacts import provenance_path, read_json
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2l.artifacts import read_json
+from v2l.artifacts import provenance_path, read_json
 from v2l.config.tree import Config
-from v2l.metrics.summary import AVERAGE, Metrics, metric_key
+from v2l.metrics.entries import Metrics, metric_key
+from v2l.metrics.few_shot import AVERAGE
 from v2l.report.display import DISPLAYS, display_of
-from v2l.runner import provenance_path
 
 
 def summary(config: Config, results: Path) -> str:

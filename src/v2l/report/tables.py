@@ -10,7 +10,8 @@ import pandas as pd
 from v2l.artifacts import read_json, write_json
 from v2l.config.fewshot import FewShotConfig
 from v2l.errors import ArtifactError
-from v2l.metrics.summary import AVERAGE, Metrics, distinct_values, metric_key, relative_name
+from v2l.metrics.entries import Metrics, distinct_values, metric_key, relative_name
+from v2l.metrics.few_shot import AVERAGE
 from v2l.report.display import DASH, DISPLAYS, Display
 from v2l.report.table_files import Cell, Table, write_table
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from v2l.artifacts import read_json
+from v2l.artifacts import provenance_path, read_json
 from v2l.errors import ArtifactError
-from v2l.metrics.summary import select_rows
+from v2l.metrics.entries import select_rows
 from v2l.report.provenance import history
-from v2l.runner import provenance_path
 
 ROWS_SHOWN = 3
 

@@ -20,8 +20,8 @@ from v2l.errors import ArtifactError
 from v2l.models.clip import Clip, load_clip
 from v2l.runtime import resolve_runtime
 from v2l.tokenizer.inputs import select_global_tokens
+from v2l.tokenizer.local_tokens import encode_pictures
 from v2l.tokenizer.model import LocalTokenizer
-from v2l.tokenizer.tokens import encode_pictures
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Stages ``global-tokens`` and ``local-tokens``: every picture as words and as a map of tokens (paper, Figure 2).
+"""Stage ``local-tokens``: every picture as a map of tokens (paper, Figure 2).
 
-Local tokens are always computed in fp32 and in passes of a fixed number of pictures: another number may change the last
+They are always computed in fp32 and in passes of a fixed number of pictures: another number may change the last
 bits of a feature, and with them, once in a while, an id.
 """
 
@@ -12,13 +12,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from v2l.artifacts import read_arrays, write_rows
-from v2l.config.tokenizer import TokensConfig
+from v2l.artifacts import write_rows
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import read_manifest
 from v2l.progress import Progress
 from v2l.runtime import Runtime
-from v2l.tokenizer.inputs import read_image_features, select_global_tokens
 from v2l.tokenizer.model import LocalTokenizer
 
 PASS_PICTURES = 8
@@ -44,17 +42,6 @@ def encode_pictures(
         if advance is not None:
             advance(len(part))
     return np.concatenate(ids)
-
-
-def global_tokens(
-    manifest: Path, features: Path, global_vectors: Path, tokens: Path, config: TokensConfig, runtime: Runtime
-) -> None:
-    """Writes image_id and global_ids: rows of the global codebook, best first. Raises ArtifactError."""
-    frame = read_manifest(manifest)
-    codebook = torch.from_numpy(read_arrays(global_vectors, ["codebook"])["codebook"]).to(runtime.device)
-    vectors = read_image_features(features, len(frame)).to(runtime.device)
-    ids = select_global_tokens(vectors, codebook, config.num_global, global_vectors)
-    write_rows(tokens, pd.DataFrame({"image_id": frame["image_id"], "global_ids": ids.tolist()}))
 
 
 def local_tokens(manifest: Path, tokenizer: Path, tokens: Path, runtime: Runtime) -> None:
