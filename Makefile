@@ -7,7 +7,7 @@ CORES ?= 2
 CONFIG ?= config/demo.yaml
 BIN := .venv/bin
 READY := .venv/.ready
-SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # Only the packages of requirements.lock are seen: no user site, no inherited path.
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH

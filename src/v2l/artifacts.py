@@ -1,4 +1,6 @@
-"""Reading and writing of artifacts. Formats: Parquet for rows, safetensors for arrays, JSON for records. No pickle.
+"""Reading and writing of artifacts. No pickle.
+
+Formats: Parquet for rows (CSV for the few that plotting tools read), safetensors for arrays, JSON for records.
 
 Writers produce the same bytes for the same content. They write to the path they are given; making a file complete or
 absent under its final name is the stage runner's work (`v2l.runner`).
@@ -55,25 +57,29 @@ def read_json(path: Path) -> Any:
 
 
 def write_rows(path: Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> None:
-    """Writes a table as Parquet."""
+    """Writes a table as Parquet, or as CSV where the name ends so."""
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False, lineterminator="\n")
+        return
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, compression="zstd")
 
 
 def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Reads the named columns of a Parquet table.
+    """Reads the named columns of a Parquet or CSV table.
 
     Raises ArtifactError if the file is missing, unreadable or lacks a column.
     """
     _require(path)
     columns = list(columns)
+    kind = "CSV" if path.suffix == ".csv" else "Parquet"
     try:
-        present = pq.read_schema(path).names
+        present = list(pd.read_csv(path, nrows=0).columns) if kind == "CSV" else pq.read_schema(path).names
         if absent := [name for name in columns if name not in present]:
             raise ArtifactError(f"{path}: expected column(s) {', '.join(absent)}, found {', '.join(present)}")
-        return pq.read_table(path, columns=columns).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ArtifactError(f"{path}: not a readable Parquet file ({error})") from error
+        return pd.read_csv(path, usecols=columns) if kind == "CSV" else pq.read_table(path, columns=columns).to_pandas()
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not a readable {kind} file ({error})") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:

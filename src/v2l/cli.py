@@ -3,12 +3,14 @@
 import argparse
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 from v2l import __version__
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
 from v2l.stages import STAGES, Stage
+from v2l.versioning.commands import add_commands
 
 
 def _option(name: str) -> str:
@@ -139,6 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands and stages", metavar="COMMAND", required=True)
     for add in (_add_tokenize, _add_summary, _add_trace):
         add(subparsers)
+    add_commands(partial(_add_command, subparsers))
     for stage in STAGES.values():
         _add_stage(subparsers, stage)
     return parser

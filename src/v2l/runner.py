@@ -10,9 +10,11 @@ import importlib
 import logging
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,9 @@ from v2l.stages import Stage
 
 logger = logging.getLogger(__name__)
 
+FOLDER = Path(__file__).parent
+CODE_FOLDERS = (":/src", ":/workflow", ":/config")  # results lie in the checkout too, and change with every run
+CPU_INFO = Path("/proc/cpuinfo")
 UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it
 
@@ -44,12 +49,24 @@ def _plain(value: Any) -> Any:
 
 
 def code_version() -> str:
-    """Package version and, in a git checkout, the commit, marked when the tree has changes."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return f"{__version__}+{described.stdout.strip()}" if described.returncode == 0 else __version__
+    """Package version and, in a git checkout, the commit, marked when code or configuration differ from it."""
+
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", *words], cwd=FOLDER, capture_output=True, text=True, check=False)
+
+    described = git("describe", "--always", "--abbrev=12")
+    if described.returncode != 0:
+        return __version__
+    changed = git("diff", "--quiet", "HEAD", "--", *CODE_FOLDERS).returncode != 0
+    return f"{__version__}+{described.stdout.strip()}{'-dirty' if changed else ''}"
+
+
+def machine() -> str:
+    """The machine type that equal bytes can be expected on: processor, and version of Python."""
+    text = CPU_INFO.read_text(encoding="utf-8") if CPU_INFO.is_file() else ""
+    facts = dict(re.findall(r"^(vendor_id|cpu family|model|model name)\s*: (.+)$", text, re.MULTILINE))
+    processor = ", ".join(facts.values()) or platform.processor()
+    return f"{processor}, {platform.machine()}, Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _input_hash(path: Path) -> str:
@@ -128,6 +145,7 @@ def run_stage(
             "wall_seconds": round(time.monotonic() - started, 3),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "device": device,
+            "machine": machine(),
         }
         for name, path in outputs.items():
             _publish(partial[name], path, record)

@@ -32,7 +32,7 @@ def _fast_in_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     cpu = torch.cpu.get_capabilities()
-    # AMX and AMD's AVX512-BF16 multiply several times faster in bf16 than in fp32, Intel's AVX512-BF16 at half the speed.
+    # AMX and AMD's AVX512-BF16 multiply several times faster in bf16 than in fp32, Intel's AVX512-BF16 half as fast.
     return cpu.get("amx_bf16", False) or (cpu.get("avx512_bf16", False) and not cpu["cpu_name"].startswith("Intel"))
 
 

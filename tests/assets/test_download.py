@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from v2l.assets.download import check_archive, download
+from v2l.assets import download as download_module
+from v2l.assets.download import check_archive, download, download_package
 from v2l.assets.pins import Pin
 from v2l.errors import AssetError
 
@@ -11,13 +12,19 @@ ANOTHER_HASH = "0" * 64
 
 
 def test_pip_downloads_the_pinned_archive(pip_pin: Pin, tmp_path: Path):
-    archive = download(pip_pin, tmp_path / "new")
+    archive = download_package(pip_pin, tmp_path / "new")
     assert archive.name == "tiny_pack-1.0-py3-none-any.whl"
     check_archive(archive, pip_pin)
 
 
+def test_archive_gets_the_name_that_it_is_asked_for(pip_pin: Pin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(download_module, "load_pin", lambda _: pip_pin)
+    download(pip_pin.archive, tmp_path / ".partial-tiny.whl")
+    check_archive(tmp_path / ".partial-tiny.whl", pip_pin)
+
+
 def test_npm_downloads_the_pinned_archive(npm_pin: Pin, tmp_path: Path):
-    archive = download(npm_pin, tmp_path / "new")
+    archive = download_package(npm_pin, tmp_path / "new")
     assert archive.suffix == ".tgz"
     check_archive(archive, npm_pin)
 
@@ -27,7 +34,7 @@ def test_another_archive_is_refused_with_both_hashes(fixture: str, request: pyte
     pin = request.getfixturevalue(fixture)
     message = f"{pin.name} {pin.version}: expected an archive with SHA-256 {ANOTHER_HASH}, found {pin.sha256}"
     with pytest.raises(AssetError, match=message):
-        download(pin.model_copy(update={"sha256": ANOTHER_HASH}), tmp_path / "new")
+        download_package(pin.model_copy(update={"sha256": ANOTHER_HASH}), tmp_path / "new")
 
 
 @pytest.mark.parametrize(
@@ -47,12 +54,12 @@ def test_failed_download_names_the_package_and_shows_what_the_client_said(
         caplog.at_level(logging.WARNING),
         pytest.raises(AssetError, match=rf"{pin.name} {version}: download failed .* the {pin.registry} registry$"),
     ):
-        download(pin, tmp_path / "new")
+        download_package(pin, tmp_path / "new")
     assert said in caplog.text
 
 
 def test_successful_download_is_silent(pip_pin: Pin, tmp_path: Path, capfd: pytest.CaptureFixture):
-    download(pip_pin, tmp_path / "new")
+    download_package(pip_pin, tmp_path / "new")
     assert capfd.readouterr() == ("", "")
 
 
@@ -60,4 +67,4 @@ def test_missing_client_is_named(npm_pin: Pin, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(AssetError, match=r"@tiny/pack 1\.0\.0: cannot start .*npm \(No such file or directory\)"):
-        download(npm_pin, tmp_path / "new")
+        download_package(npm_pin, tmp_path / "new")

@@ -69,7 +69,7 @@ class Results:
         figures(
             self / "data/manifest.parquet", self / "tokens/global.parquet", self / "vocab/global_codebook.parquet",
             self / "classify/metrics.json", self / "reconstruct/examples.parquet", self / "tokens/usage.parquet",
-            self / "tokenizer/curves.parquet", self / folder, config=FIGURES, fewshot=FEWSHOT, seed=3,
+            self / "tokenizer/curves.csv", self / folder, config=FIGURES, fewshot=FEWSHOT, seed=3,
         )  # fmt: skip
         return self / folder
 
@@ -218,7 +218,7 @@ def _write_curves(folder: Path, generator: np.random.Generator) -> None:
     late = np.where(steps >= 200, generator.normal(0.7, 0.05, len(steps)), np.nan)
     rows = {"step": steps, "epoch": steps / 281, "learning_rate": 1e-3 * np.exp(-steps / 200), **decays}
     frame = pd.DataFrame({**rows, "adversarial": late, "discriminator": late + 0.3, "unused": np.nan})
-    write_rows(folder / "curves.parquet", frame)
+    write_rows(folder / "curves.csv", frame)
 
 
 def _write_provenance(root: Path) -> None:

@@ -76,12 +76,13 @@ def test_saved_files_carry_no_date_or_program_version(tmp_path):
     [
         ("data/manifest.parquet", lambda frame: frame[frame["split"] == "train"], "expected held-out pictures"),
         ("reconstruct/examples.parquet", lambda frame: frame.iloc[:0], "expected pictures, found none"),
-        ("tokenizer/curves.parquet", lambda frame: frame.iloc[:0], "expected a column with logged values beside step"),
+        ("tokenizer/curves.csv", lambda frame: frame.iloc[:0], "expected a column with logged values beside step"),
         ("tokens/usage.parquet", lambda frame: frame.drop(columns="count"), r"expected column\(s\) count"),
     ],
 )  # fmt: skip
 def test_artifact_with_nothing_to_draw_is_refused_by_name(own_results, name, edit, message):
-    write_rows(own_results / name, edit(pd.read_parquet(own_results / name)))
+    read = pd.read_csv if name.endswith(".csv") else pd.read_parquet
+    write_rows(own_results / name, edit(read(own_results / name)))
     with pytest.raises(ArtifactError, match=rf"{name}: {message}"):
         own_results.figures()
 

@@ -14,8 +14,8 @@ def filled() -> Curves:
 
 
 def test_rows_are_written_with_missing_terms_empty(tmp_path: Path) -> None:
-    filled().write(tmp_path / "curves.parquet")
-    frame = pd.read_parquet(tmp_path / "curves.parquet")
+    filled().write(tmp_path / "curves.csv")
+    frame = pd.read_csv(tmp_path / "curves.csv")
     assert tuple(frame.columns) == COLUMNS
     assert frame["step"].tolist() == [0, 10]
     assert frame["total"].tolist() == [1.5, 1.25]

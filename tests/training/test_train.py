@@ -19,7 +19,7 @@ from .conftest import NUM_TOKENS
 
 def command(config: Path, inputs: dict[str, Path], folder: Path) -> list[str]:
     words = ["train", "--config", str(config)]
-    outputs = {"tokenizer": folder / "tokenizer.safetensors", "curves": folder / "curves.parquet"}
+    outputs = {"tokenizer": folder / "tokenizer.safetensors", "curves": folder / "curves.csv"}
     for name, path in (inputs | outputs).items():
         words += [f"--{name.replace('_', '-')}", str(path)]
     return words
@@ -45,12 +45,12 @@ def test_killed_run_ends_with_the_bytes_of_an_unbroken_one(config_path: Path, in
     process.wait()
     process.stderr.close()
     left = {path.name for path in broken.iterdir()}
-    assert not left & {"tokenizer.safetensors", "curves.parquet"}
+    assert not left & {"tokenizer.safetensors", "curves.csv"}
     (checkpoint,) = broken.glob(".scratch-train-*/checkpoint.safetensors")
     assert 2 <= int(load_file(checkpoint)["step"]) < 8
 
     assert main(command(config_path, inputs, broken)) == 0
-    for name in ("tokenizer.safetensors", "curves.parquet"):
+    for name in ("tokenizer.safetensors", "curves.csv"):
         assert sha256_file(broken / name) == sha256_file(unbroken / name)
     assert not list(broken.glob(".scratch-*"))
 
@@ -62,7 +62,7 @@ def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> N
     tokenizer = LocalTokenizer.load(tmp_path / "tokenizer.safetensors")
     embeddings = read_arrays(inputs["embeddings"], ["embeddings"])["embeddings"]
     assert np.array_equal(tokenizer.tok_embeddings.weight.numpy(), embeddings[:NUM_TOKENS])
-    curves = pd.read_parquet(tmp_path / "curves.parquet")
+    curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["step"].tolist() == [0, 3, 6, 7]
     assert curves["discriminator"].isna().tolist() == [True, False, False, False]  # it joins at step 3
     assert curves[["total", "reconstruction", "perceptual", "quantizer", "learning_rate"]].notna().all(axis=None)

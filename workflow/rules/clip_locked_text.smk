@@ -1,12 +1,13 @@
 # The embedded CLIP: frozen trunks, an image head trained here.
 
-TEXT_ENCODER = ["data/text_encoder/manifest.json"]
+TEXT_ENCODER = suite.asset_files("text_encoder")
 
 
 rule trunk_features:
     input:
+        code=suite.code_files("trunk-features"),
         manifest=rules.emoji.output.manifest,
-        networks="data/networks/manifest.json",
+        networks=suite.asset_files("networks"),
     output:
         trunk=f"{RESULTS}/clip/trunk_features.safetensors",
     params:
@@ -15,12 +16,13 @@ rule trunk_features:
         f"{RESULTS}/logs/trunk-features.log",
     threads: THREADS
     shell:
-        "v2l trunk-features --config {CONFIG} --manifest {input.manifest} --networks {input.networks}"
+        "v2l trunk-features --config {CONFIG} --manifest {input.manifest} --networks {input.networks[0]}"
         " --trunk {output.trunk} --log {log}"
 
 
 rule train_clip:
     input:
+        code=suite.code_files("train-clip"),
         manifest=rules.emoji.output.manifest,
         trunk=rules.trunk_features.output.trunk,
         text_encoder=TEXT_ENCODER,
@@ -34,11 +36,12 @@ rule train_clip:
     threads: THREADS
     shell:
         "v2l train-clip --config {CONFIG} --manifest {input.manifest} --trunk {input.trunk}"
-        " --text-encoder {input.text_encoder} --head {output.head} --metrics {output.metrics} --log {log}"
+        " --text-encoder {input.text_encoder[0]} --head {output.head} --metrics {output.metrics} --log {log}"
 
 
 rule image_features:
     input:
+        code=suite.code_files("image-features"),
         manifest=rules.emoji.output.manifest,
         trunk=rules.trunk_features.output.trunk,
         head=rules.train_clip.output.head,

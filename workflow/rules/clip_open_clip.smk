@@ -5,6 +5,7 @@ TEXT_ENCODER = []
 
 rule image_features:
     input:
+        code=suite.code_files("image-features"),
         manifest=rules.emoji.output.manifest,
     output:
         features=f"{RESULTS}/clip/image_features.safetensors",

@@ -1,22 +1,10 @@
-# Embedded assets, pictures and episodes.
-
-
-rule fetch:
-    output:
-        manifest="data/{asset}/manifest.json",
-    params:
-        folder="data/{asset}",
-    log:
-        RESULTS + "/logs/fetch-{asset}.log",
-    wildcard_constraints:
-        asset="icons|llm|networks|text_encoder",
-    shell:
-        "v2l fetch --config {CONFIG} --asset {wildcards.asset} --folder {params.folder} --log {log}"
+# Pictures and episodes.
 
 
 rule emoji:
     input:
-        icons="data/icons/manifest.json",
+        code=suite.code_files("emoji"),
+        icons=suite.asset_files("icons"),
     output:
         pictures=directory(f"{RESULTS}/data/pictures"),
         manifest=f"{RESULTS}/data/manifest.parquet",
@@ -27,12 +15,13 @@ rule emoji:
         f"{RESULTS}/logs/emoji.log",
     threads: THREADS
     shell:
-        "v2l emoji --config {CONFIG} --icons {input.icons}"
+        "v2l emoji --config {CONFIG} --icons {input.icons[0]}"
         " --pictures {output.pictures} --manifest {output.manifest} --report {output.report} --log {log}"
 
 
 rule episodes:
     input:
+        code=suite.code_files("episodes"),
         manifest=rules.emoji.output.manifest,
     output:
         episodes=f"{RESULTS}/classify/episodes.parquet",

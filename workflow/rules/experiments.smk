@@ -3,6 +3,7 @@
 
 rule classify:
     input:
+        code=suite.code_files("classify"),
         episodes=rules.episodes.output.episodes,
         global_tokens=rules.global_tokens.output.tokens,
         global_rows=rules.filter.output.rows,
@@ -21,6 +22,7 @@ rule classify:
 
 rule classify_metrics:
     input:
+        code=suite.code_files("classify-metrics"),
         predictions=rules.classify.output.predictions,
     output:
         metrics=f"{RESULTS}/classify/metrics.json",
@@ -32,12 +34,13 @@ rule classify_metrics:
 
 rule reconstruct:
     input:
+        code=suite.code_files("reconstruct"),
         manifest=rules.emoji.output.manifest,
         global_tokens=rules.global_tokens.output.tokens,
         local_tokens=rules.local_tokens.output.tokens,
         tokenizer=rules.train.output.tokenizer,
         global_vectors=rules.filter.output.vectors,
-        networks="data/networks/manifest.json",
+        networks=suite.asset_files("networks"),
     output:
         rows=f"{RESULTS}/reconstruct/rows.parquet",
         features=f"{RESULTS}/reconstruct/features.safetensors",
@@ -50,12 +53,13 @@ rule reconstruct:
     shell:
         "v2l reconstruct --config {CONFIG} --manifest {input.manifest}"
         " --global-tokens {input.global_tokens} --local-tokens {input.local_tokens}"
-        " --tokenizer {input.tokenizer} --global-vectors {input.global_vectors} --networks {input.networks}"
+        " --tokenizer {input.tokenizer} --global-vectors {input.global_vectors} --networks {input.networks[0]}"
         " --rows {output.rows} --features {output.features} --examples {output.examples} --log {log}"
 
 
 rule reconstruct_metrics:
     input:
+        code=suite.code_files("reconstruct-metrics"),
         rows=rules.reconstruct.output.rows,
         features=rules.reconstruct.output.features,
     output:
@@ -69,6 +73,7 @@ rule reconstruct_metrics:
 
 rule semantics:
     input:
+        code=suite.code_files("semantics"),
         manifest=rules.emoji.output.manifest,
         features=rules.image_features.output.features,
         candidates=rules.expand.output.candidates,
@@ -87,6 +92,7 @@ rule semantics:
 
 rule semantics_metrics:
     input:
+        code=suite.code_files("semantics-metrics"),
         rows=rules.semantics.output.rows,
     output:
         metrics=f"{RESULTS}/semantics/metrics.json",

@@ -1,14 +1,16 @@
 # Tables, figures and the page; they read artifacts only.
 
 
-rule tables:
+rule make_tables:
     input:
+        code=suite.code_files("tables"),
         classify=rules.classify_metrics.output.metrics,
         semantics=rules.semantics_metrics.output.metrics,
         reconstruct=rules.reconstruct_metrics.output.metrics,
         published="config/published.csv",
     output:
         index=f"{RESULTS}/tables/index.json",
+        files=expand(f"{RESULTS}/tables/table{{number}}.{{suffix}}", number=[1, 2, 3], suffix=["csv", "md", "tex"]),
     params:
         parameters("tables"),
         folder=subpath(output.index, parent=True),
@@ -19,8 +21,9 @@ rule tables:
         " --reconstruct {input.reconstruct} --published {input.published} --folder {params.folder} --log {log}"
 
 
-rule figures:
+rule make_figures:
     input:
+        code=suite.code_files("figures"),
         manifest=rules.emoji.output.manifest,
         global_tokens=rules.global_tokens.output.tokens,
         global_rows=rules.filter.output.rows,
@@ -30,6 +33,8 @@ rule figures:
         curves=rules.train.output.curves,
     output:
         index=f"{RESULTS}/figures/index.json",
+        points=f"{RESULTS}/figures/few_shot.csv",
+        files=expand(f"{RESULTS}/figures/fig{{number}}.{{suffix}}", number=range(1, 6), suffix=["png", "pdf", "txt"]),
     params:
         parameters("figures"),
         folder=subpath(output.index, parent=True),
@@ -43,9 +48,10 @@ rule figures:
 
 rule report:
     input:
+        code=suite.code_files("report"),
         **CLIP_METRICS,
-        tables=rules.tables.output.index,
-        figures=rules.figures.output.index,
+        tables=rules.make_tables.output.index,
+        figures=rules.make_figures.output.index,
         usage=rules.usage.output.metrics,
         semantics=rules.semantics_metrics.output.metrics,
         classify=rules.classify_metrics.output.metrics,

@@ -3,14 +3,15 @@
 
 rule train:
     input:
+        code=suite.code_files("train"),
         manifest=rules.emoji.output.manifest,
         features=rules.image_features.output.features,
         embeddings=rules.embed.output.embeddings,
         global_vectors=rules.filter.output.vectors,
-        networks="data/networks/manifest.json",
+        networks=suite.asset_files("networks"),
     output:
         tokenizer=f"{RESULTS}/tokenizer/tokenizer.safetensors",
-        curves=f"{RESULTS}/tokenizer/curves.parquet",
+        curves=f"{RESULTS}/tokenizer/curves.csv",
     params:
         parameters("train"),
     log:
@@ -18,12 +19,13 @@ rule train:
     threads: SUITE.train.threads
     shell:
         "v2l train --config {CONFIG} --manifest {input.manifest} --features {input.features}"
-        " --embeddings {input.embeddings} --global-vectors {input.global_vectors} --networks {input.networks}"
+        " --embeddings {input.embeddings} --global-vectors {input.global_vectors} --networks {input.networks[0]}"
         " --tokenizer {output.tokenizer} --curves {output.curves} --log {log}"
 
 
 rule global_tokens:
     input:
+        code=suite.code_files("global-tokens"),
         manifest=rules.emoji.output.manifest,
         features=rules.image_features.output.features,
         global_vectors=rules.filter.output.vectors,
@@ -41,6 +43,7 @@ rule global_tokens:
 
 rule local_tokens:
     input:
+        code=suite.code_files("local-tokens"),
         manifest=rules.emoji.output.manifest,
         tokenizer=rules.train.output.tokenizer,
     output:
@@ -57,6 +60,7 @@ rule local_tokens:
 
 rule usage:
     input:
+        code=suite.code_files("usage"),
         global_tokens=rules.global_tokens.output.tokens,
         local_tokens=rules.local_tokens.output.tokens,
         global_rows=rules.filter.output.rows,

@@ -3,6 +3,7 @@
 
 rule expand:
     input:
+        code=suite.code_files("expand"),
         needs=suite.llm_files(SUITE),
     output:
         candidates=f"{RESULTS}/vocab/candidates.parquet",
@@ -17,6 +18,7 @@ rule expand:
 
 rule embed:
     input:
+        code=suite.code_files("embed"),
         candidates=rules.expand.output.candidates,
         text_encoder=TEXT_ENCODER,
     output:
@@ -34,6 +36,7 @@ rule embed:
 
 rule filter:
     input:
+        code=suite.code_files("filter"),
         candidates=rules.expand.output.candidates,
         embeddings=rules.embed.output.embeddings,
         features=rules.image_features.output.features,

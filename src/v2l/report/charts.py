@@ -28,6 +28,16 @@ def few_shot_points(metrics: Metrics, ways: int, num_global: int, names: Sequenc
     return pd.DataFrame(entries, columns=list(none)).astype(float) * ACCURACY.scale
 
 
+def few_shot_data(metrics: Metrics, fewshot: FewShotConfig) -> pd.DataFrame:
+    """The points of the few-shot figure: ways, num_global, setting, and value, low and high in per cent."""
+    names = [*(setting.name for setting in fewshot.settings), AVERAGE]
+    return pd.concat(
+        few_shot_points(metrics, ways, num_global, names).assign(ways=ways, num_global=num_global, setting=names)
+        for ways in distinct_values(metrics, "ways")
+        for num_global in distinct_values(metrics, "num_global")
+    )[["ways", "num_global", "setting", "value", "low", "high"]]
+
+
 def few_shot_figure(metrics: Metrics, fewshot: FewShotConfig) -> Figure:
     """A panel for each number of ways; Kg by colour and marker; bars are 95 % intervals; dashed: chance."""
     all_ways, all_num_global = distinct_values(metrics, "ways"), distinct_values(metrics, "num_global")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from v2l.artifacts import read_json, read_rows, write_json
+from v2l.artifacts import read_json, read_rows, write_json, write_rows
 from v2l.config.fewshot import FewShotConfig
 from v2l.config.figures import FiguresConfig
 from v2l.errors import ArtifactError
@@ -35,7 +35,10 @@ def figures(
     fewshot: FewShotConfig,
     seed: int,
 ) -> None:
-    """Writes fig1 to fig5 (.png, .pdf, .txt) and index.json. Raises ArtifactError, DataError for a broken picture."""
+    """Writes fig1 to fig5 (.png, .pdf, .txt), index.json, and few_shot.csv, the points of one for other plotters.
+
+    Raises ArtifactError, DataError for a broken picture.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with house_style():
         drawn = [
@@ -46,6 +49,7 @@ def figures(
             _curves(curves, seed),
         ]
         write_json(folder / "index.json", list(_save(drawn, folder)))
+    write_rows(folder / "few_shot.csv", charts.few_shot_data(read_json(classify), fewshot))
 
 
 def _save(drawn: list[Captioned], folder: Path) -> Iterator[dict[str, str]]:
@@ -92,7 +96,7 @@ def _codebook(usage: Path, seed: int) -> Captioned:
 
 def _curves(curves: Path, seed: int) -> Captioned:
     read_rows(curves, ["step"])  # says clearly what is wrong with the file; which terms it has depends on the training
-    rows = pd.read_parquet(curves)
+    rows = pd.read_csv(curves)
     if not charts.curve_names(rows):
         raise ArtifactError(f"{curves}: expected a column with logged values beside step, found none")
     return Captioned("Training curves", charts.curves_figure(rows), charts.curves_caption(rows, seed))

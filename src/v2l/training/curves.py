@@ -44,5 +44,5 @@ class Curves:
         self._rows = values.tolist()
 
     def write(self, path: Path) -> None:
-        """Writes the curves as Parquet."""
+        """Writes the curves as a table."""
         write_rows(path, pd.DataFrame(self._rows, columns=list(COLUMNS)).astype({"step": "int64"}))
