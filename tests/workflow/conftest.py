@@ -1,5 +1,6 @@
 """Real runs of the smoke graph, each in a folder of its own that holds what a clone holds."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+BIN = Path(sys.executable).parent
+# What git has of the repository, as far as a run needs it.
+FILES = ("Snakefile", "pyproject.toml", "data.dvc", ".dvcignore", ".gitignore")
+FOLDERS = ("workflow", "profiles", "config", "src", ".dvc")
+LOCAL = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp", "config.local")
+
 
 @dataclass(frozen=True)
 class Checkout:
-    """A working folder with the workflow, the configuration files and the fetched assets."""
+    """A working folder with code, workflow, configuration and the embedded assets."""
 
     root: Path
 
@@ -31,11 +38,22 @@ class Checkout:
         node[last] = value
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/smoke.yaml", *arguments]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
-        assert not check or done.returncode == 0, done.stderr[-4000:]
+    def environment(self, **more: str) -> dict[str, str]:
+        """Environment variables with which the checkout's own code is run."""
+        return {**os.environ, "PYTHONPATH": str(self.root / "src"), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+    def run(self, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess:
+        """Runs a program of this environment in the checkout."""
+        program = BIN / command[0]
+        words = [str(program) if program.exists() else command[0], *command[1:]]
+        done = subprocess.run(
+            words, cwd=self.root, env=self.environment(**more), capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.run("snakemake", "--configfile", "config/smoke.yaml", *arguments, check=check)
 
     def planned_rules(self) -> set[str]:
         """Rules that a dry run would start, the targets that only collect files left out."""
@@ -44,11 +62,21 @@ class Checkout:
         return rules - {"all", "default"}
 
 
+def link_tree(source: Path, target: Path) -> None:
+    """A copy whose files are hard links: whoever changes a file must write a new one in its place."""
+    shutil.copytree(source, target, copy_function=os.link, symlinks=True, dirs_exist_ok=True)
+
+
 def make_checkout(root: Path, repository: Path, assets: Path) -> Checkout:
-    shutil.copy(repository / "Snakefile", root)
-    for folder in ("workflow", "config"):
-        shutil.copytree(repository / folder, root / folder)
-    (root / "data").symlink_to(assets)
+    for name in FILES:
+        shutil.copy(repository / name, root)
+    for name in FOLDERS:
+        shutil.copytree(repository / name, root / name, ignore=LOCAL)
+    (root / ".venv").symlink_to(BIN.parent)
+    link_tree(assets, root / "data")
+    for path in (root / "data").rglob("*"):
+        os.utime(path)  # newer than the code, which may have been edited since the assets were unpacked
+    shutil.copytree(repository / ".snakemake" / "metadata", root / ".snakemake" / "metadata")
     return Checkout(root)
 
 
@@ -63,5 +91,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, repository: Path, assets: Pa
 @pytest.fixture
 def copy_of_smoke(smoke: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished run that a test may change."""
-    shutil.copytree(smoke.root, tmp_path / "run", symlinks=True)
+    shutil.copytree(smoke.root, tmp_path / "run", symlinks=True, ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(smoke.results / "data", tmp_path / "run" / "results" / "smoke" / "data")
+    link_tree(smoke.root / "data", tmp_path / "run" / "data")
     return Checkout(tmp_path / "run")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2l.artifacts import provenance_path, read_json
+from v2l.artifacts import PROVENANCE_SUFFIX, read_json
 from v2l.config.tree import Config
 from v2l.metrics.entries import Metrics, metric_key
 from v2l.metrics.few_shot import AVERAGE
@@ -64,7 +64,7 @@ def _values(metrics: Metrics) -> str:
 def _cost(results: Path) -> str:
     """Sums over the stages' provenance, each stage once though it may have several outputs."""
     runs = {}
-    for path in results.rglob(f"*{provenance_path(Path()).name}"):
+    for path in results.rglob(f"*{PROVENANCE_SUFFIX}"):
         record = read_json(path)
         runs[record["stage"]] = (record["wall_seconds"], record["peak_memory_bytes"])
     seconds = sum(wall for wall, _ in runs.values())

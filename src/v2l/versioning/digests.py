@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from v2l.artifacts import read_json, sha256_file, stable_hash, write_json
+from v2l.artifacts import PROVENANCE_SUFFIX, read_json, sha256_file, stable_hash, write_json
 
 DIGESTS = "digests.json"
 RECORDS = "snakemake.json"
 # They tell of time and place, not of results.
 NOT_FILES = {DIGESTS, RECORDS, "config.yaml", "report.html"}
 NOT_FOLDERS = {"logs", "tensorboard", "regenerated"}
-PROVENANCE_SUFFIX = ".provenance.json"
 
 
 def digest(path: Path) -> str:
@@ -38,10 +37,15 @@ def result_digests(results: Path) -> dict[str, str]:
     }
 
 
-def write_digests(results: Path) -> None:
-    """Writes ``digests.json``: the digests as ``files``, and the ``machines`` that the provenance files tell of."""
+def describe_run(results: Path) -> dict[str, Any]:
+    """The digests of a run as ``files``, and the ``machines`` that its provenance files tell of."""
     machines = {read_json(path)["machine"] for path in results.rglob(f"*{PROVENANCE_SUFFIX}")}
-    write_json(results / DIGESTS, {"files": result_digests(results), "machines": sorted(machines)})
+    return {"files": result_digests(results), "machines": sorted(machines)}
+
+
+def write_digests(results: Path) -> None:
+    """Writes ``digests.json`` beside the results: see `describe_run`."""
+    write_json(results / DIGESTS, describe_run(results))
 
 
 def read_digests(results: Path) -> dict[str, Any]:

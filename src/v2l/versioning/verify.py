@@ -14,7 +14,7 @@ import pandas as pd
 
 from v2l.artifacts import read_json
 from v2l.errors import ArtifactError
-from v2l.versioning.digests import DIGESTS, differences, read_digests
+from v2l.versioning.digests import DIGESTS, describe_run, differences
 
 SHARE = 0.1  # tolerance of a value without an interval, as a share of it
 COLUMNS = ["metric", "published", "this run", "difference", "tolerance", "within"]
@@ -23,9 +23,9 @@ COLUMNS = ["metric", "published", "this run", "difference", "tolerance", "within
 def verify(results: Path, revision: str) -> tuple[str, bool]:
     """What differs from the snapshot in ``revision``, as text, and whether the run passes.
 
-    Raises ArtifactError if there is no such snapshot or no finished run.
+    Raises ArtifactError if there is no such snapshot.
     """
-    published, own = json.loads(_at(revision, results / DIGESTS)), read_digests(results)
+    published, own = json.loads(_at(revision, results / DIGESTS)), describe_run(results)
     wrong = differences(published["files"], own["files"])
     if not wrong:
         return f"{results}: all {len(own['files'])} files have the bytes of the snapshot in {revision}", True
