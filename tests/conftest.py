@@ -48,7 +48,6 @@ def _runtime(dtype_name: str):
         device=torch.device("cpu"),
         dtype=getattr(torch, dtype_name),
         image_batch=4,
-        text_batch=8,
         llm_batch_tokens=512,
     )
 

@@ -37,11 +37,12 @@ os.umask(UMASK)  # it can only be read by setting it
 
 
 def stage_parameters(stage: Stage, config: Config) -> dict[str, Any]:
-    """The values a stage's result depends on, as plain data: its sections, and the seed and the precision it uses."""
+    """The values a stage's result depends on, as plain data: its sections, and, where it uses them, the seed, the
+    precision and the number of threads."""
     sections = {key: _plain(get_section(config, key)) for key in stage.params.values()}
     seed = {"seed": config.seed} if stage.seeded else {}
-    precision = {"precision": config.precision} if stage.compute else {}
-    return {**sections, **seed, **precision}
+    arithmetic = {"precision": config.precision, "threads": config.threads} if stage.compute else {}
+    return {**sections, **seed, **arithmetic}
 
 
 def _plain(value: Any) -> Any:
@@ -123,7 +124,7 @@ def run_stage(
         from v2l.runtime import resolve_runtime, seed_libraries  # torch is slow to import and not every stage needs it
 
         seed_libraries(config.seed, stage.name)
-        keywords["runtime"] = resolve_runtime(config.runtime, config.precision)
+        keywords["runtime"] = resolve_runtime(config.runtime, config.precision, config.threads)
         device = f"{keywords['runtime'].device} {keywords['runtime'].dtype} ({platform.machine()})"
     if stage.resumable:
         keywords["scratch"] = _scratch_folder(outputs, stage, identity)

@@ -21,7 +21,6 @@ class Runtime:
     device: torch.device
     dtype: torch.dtype
     image_batch: int
-    text_batch: int
     llm_batch_tokens: int
 
 
@@ -36,7 +35,7 @@ def _fast_in_bfloat16(device: torch.device) -> bool:
     return cpu.get("amx_bf16", False) or (cpu.get("avx512_bf16", False) and not cpu["cpu_name"].startswith("Intel"))
 
 
-def resolve_runtime(config: RuntimeConfig, precision: str) -> Runtime:
+def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runtime:
     """Turns ``auto`` into a device and a dtype and sets the number of CPU threads.
 
     Raises ConfigError if the named device does not exist.
@@ -49,13 +48,12 @@ def resolve_runtime(config: RuntimeConfig, precision: str) -> Runtime:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"runtime.device: {name!r} cannot be used here ({str(error).splitlines()[0]})") from None
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(threads)
     bfloat16 = precision == "bf16" or (precision == "auto" and _fast_in_bfloat16(device))
     return Runtime(
         device=device,
         dtype=torch.bfloat16 if bfloat16 else torch.float32,
         image_batch=config.image_batch,
-        text_batch=config.text_batch,
         llm_batch_tokens=config.llm_batch_tokens,
     )
 

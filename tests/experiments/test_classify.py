@@ -94,7 +94,7 @@ def write_inputs(folder: Path) -> dict[str, Path]:
 
 
 def make_runtime(dtype: torch.dtype, batch_tokens: int) -> Runtime:
-    return Runtime(torch.device("cpu"), dtype, image_batch=1, text_batch=1, llm_batch_tokens=batch_tokens)
+    return Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=batch_tokens)
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def llm(assets: Path) -> Llm:
 
 
 def load(source: Path | str, dtype: torch.dtype, **config) -> Llm:
-    runtime = Runtime(torch.device("cpu"), dtype, image_batch=1, text_batch=1, llm_batch_tokens=256)
+    runtime = Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=256)
     return load_llm(LlmConfig(source=str(source), **config), runtime)
 
 
@@ -171,7 +171,7 @@ def test_token_budget_changes_no_answer_of_the_real_model(assets: Path, dtype: t
     names = [" a cat", " a cat and a dog", " the end"]
     answers = []
     for budget in (1, 4096):
-        runtime = Runtime(torch.device("cpu"), dtype, image_batch=1, text_batch=1, llm_batch_tokens=budget)
+        runtime = Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=budget)
         llm = load_llm(LlmConfig(source=str(assets / "llm")), runtime)
         prefix, *ends = (tuple(ids) for ids in llm.tokenize(["a photo of", *texts]))
         rule = OneOf(llm.tokenize(names), end_id=llm.tokenize(["\n"])[0][0])

@@ -22,7 +22,7 @@ SUPPORTS = [("wolf, dog", "dog"), ("kitten", "cat")]
 
 @pytest.fixture(scope="module")
 def llm(assets: Path) -> Llm:
-    runtime = Runtime(torch.device("cpu"), torch.bfloat16, image_batch=1, text_batch=1, llm_batch_tokens=256)
+    runtime = Runtime(torch.device("cpu"), torch.bfloat16, image_batch=1, llm_batch_tokens=256)
     return load_llm(LlmConfig(source=str(assets / "llm")), runtime)
 
 

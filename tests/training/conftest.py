@@ -103,6 +103,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def config_path(repository: Path, tmp_path: Path) -> Path:
     """The smoke configuration with the sizes of this file."""
     tree = yaml.safe_load((repository / "config" / "smoke.yaml").read_text(encoding="utf-8"))
-    tree |= {"tokenizer": TOKENIZER, "train": TRAIN, "precision": "fp32", "runtime": {"device": "cpu", "threads": 1}}
+    tree |= {"tokenizer": TOKENIZER, "train": TRAIN, "precision": "fp32", "threads": 1, "runtime": {"device": "cpu"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     return tmp_path / "config.yaml"

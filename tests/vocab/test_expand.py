@@ -28,7 +28,7 @@ def _one_thread():
 
 
 def make_runtime(dtype: torch.dtype) -> Runtime:
-    return Runtime(torch.device("cpu"), dtype, image_batch=1, text_batch=1, llm_batch_tokens=256)
+    return Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=256)
 
 
 @pytest.fixture(scope="module")

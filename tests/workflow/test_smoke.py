@@ -28,15 +28,26 @@ def test_every_file_has_provenance_that_is_true(smoke: Checkout) -> None:
             assert digest == sha256_file(smoke.root / name)
 
 
+def test_closing_summary_gives_the_main_figures_the_cost_and_the_report(smoke: Checkout) -> None:
+    *lines, last = smoke.run("v2l", "summary", "--config", "config/smoke.yaml").stdout.splitlines()
+    assert last == "Report: results/smoke/report.html"
+    found = {line.split("  ")[1].strip(): line for line in lines[1:]}
+    assert {"pictures", "CLIP, zero-shot", "2-way 1-shot", "5-way 1-shot", "reconstruction", "cost"} <= set(found)
+    psnr = read_json(smoke.results / "reconstruct" / "metrics.json")["psnr"]["value"]
+    assert f"PSNR {psnr:.2f} [" in found["reconstruction"]
+    stages = {read_json(path)["stage"] for path in smoke.results.rglob("*.provenance.json")}
+    assert f"{len(stages)} stages, " in found["cost"]
+
+
 def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
     assert smoke.planned_rules() == set()
 
 
-def test_other_batch_sizes_other_threads_and_a_fresh_run_give_the_same_bytes(
+def test_other_batch_sizes_and_a_fresh_run_give_the_same_bytes(
     smoke: Checkout, tmp_path: Path, repository: Path, assets: Path
 ) -> None:
     other = make_checkout(tmp_path, repository, assets)
-    other.edit("runtime", {"threads": 2, "image_batch": 5, "text_batch": 37, "llm_batch_tokens": 900})
+    other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900})
     other.snakemake()
     assert result_digests(other.results) == result_digests(smoke.results)
 

@@ -16,7 +16,7 @@ rule train:
         parameters("train"),
     log:
         f"{RESULTS}/logs/train.log",
-    threads: SUITE.train.threads
+    threads: THREADS
     shell:
         "v2l train --config {CONFIG} --manifest {input.manifest} --features {input.features}"
         " --embeddings {input.embeddings} --global-vectors {input.global_vectors} --networks {input.networks[0]}"

@@ -9,7 +9,5 @@ class RuntimeConfig(Section):
     """How fast, on what: never part of a result's identity."""
 
     device: str = Field("auto", description="torch device; auto takes cuda where there is one")
-    threads: PositiveInt = Field(2, description="CPU threads of one job, but for training (train.threads)")
     image_batch: PositiveInt = Field(32, description="pictures per forward pass of a frozen network")
-    text_batch: PositiveInt = Field(256, description="texts per forward pass of the text encoder")
     llm_batch_tokens: PositiveInt = Field(4096, description="token budget of one LLM forward pass")

@@ -10,9 +10,6 @@ from v2l.config.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 class TrainConfig(Section):
     """Training of the tokenizer."""
 
-    threads: PositiveInt = Field(
-        2, description="CPU threads; they share a gradient's sum, so another number rounds otherwise"
-    )
     batch_size: PositiveInt = 8
     epochs: PositiveFloat = Field(100, description="passes over the training pictures; may be a fraction")
     learning_rate: PositiveFloat = Field(5e-4, description="peak; paper 5e-4, release 4.5e-4")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from v2l.config.base import NonNegativeInt, Section
+from v2l.config.base import NonNegativeInt, PositiveInt, Section
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.config.data import DataConfig, EpisodesConfig
 from v2l.config.fewshot import FewShotConfig
@@ -33,6 +33,9 @@ class Config(Section):
     seed: NonNegativeInt = 0
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of frozen networks; auto: bf16 where the device is faster with it"
+    )
+    threads: PositiveInt = Field(
+        2, description="CPU threads of one job; they share sums, so another number may change the last bits of a result"
     )
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig

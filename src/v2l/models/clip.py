@@ -13,7 +13,7 @@ from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.data.images import fit_square, to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, load_trunk
-from v2l.models.text_encoder import TextEncoder
+from v2l.models.text_encoder import PASS_TEXTS, TextEncoder, batches, filled
 from v2l.models.weights import load_strictly
 from v2l.runtime import Runtime
 
@@ -149,10 +149,9 @@ class OpenClip:
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], advance: Advance = None) -> Tensor:
         parts = []
-        for start in range(0, len(texts), self._runtime.text_batch):
-            batch = list(texts[start : start + self._runtime.text_batch])
-            ids = self._tokenizer(batch).to(self._runtime.device)
-            parts.append(self._model.encode_text(ids, normalize=True).float().cpu())
+        for batch in batches(texts, PASS_TEXTS):
+            ids = self._tokenizer(filled(batch, PASS_TEXTS)).to(self._runtime.device)
+            parts.append(self._model.encode_text(ids, normalize=True)[: len(batch)].float().cpu())
             if advance is not None:
                 advance(len(batch))
         return torch.cat(parts)

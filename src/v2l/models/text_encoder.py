@@ -1,8 +1,9 @@
 """The frozen text encoder of the default: a sentence transformer with mean pooling."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,12 +12,26 @@ from transformers import AutoModel, AutoTokenizer
 from v2l.errors import ModelError
 from v2l.runtime import Runtime
 
+PASS_TEXTS = 64
+
+Item = TypeVar("Item")
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items, ``size`` at a time; the last batch may be smaller."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def filled(batch: Sequence[Item], size: int) -> list[Item]:
+    """The batch brought to ``size`` items by repeating its last one."""
+    return [*batch, *[batch[-1]] * (size - len(batch))]
+
 
 class TextEncoder:
     """Unit-length sentence embeddings.
 
-    Only texts of the same number of tokens share a forward pass, so nothing is padded and a text's embedding does not
-    depend on its neighbours.
+    A forward pass holds texts of the same number of tokens, so no token is padded, and always as many of them, the last
+    one repeated, as products of another shape may round otherwise: an embedding does not depend on its neighbours.
     """
 
     def __init__(self, folder: Path, runtime: Runtime) -> None:
@@ -29,7 +44,7 @@ class TextEncoder:
                 f"{folder}: expected a text encoder and its tokenizer ({str(error).splitlines()[0]})"
             ) from None
         self._model = self._model.eval().requires_grad_(False).to(runtime.device)
-        self._runtime = runtime
+        self._device = runtime.device
         self.dim: int = self._model.config.hidden_size
 
     @torch.no_grad()
@@ -41,12 +56,11 @@ class TextEncoder:
             by_length[len(ids)].append(index)
         output = torch.empty(len(texts), self.dim)
         for _, indices in sorted(by_length.items()):
-            for start in range(0, len(indices), self._runtime.text_batch):
-                batch = indices[start : start + self._runtime.text_batch]
-                ids = torch.tensor([encodings[index] for index in batch], device=self._runtime.device)
+            for batch in batches(indices, PASS_TEXTS):
+                ids = torch.tensor([encodings[index] for index in filled(batch, PASS_TEXTS)], device=self._device)
                 hidden = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
                 pooled = hidden.float().mean(dim=1)
-                output[batch] = torch.nn.functional.normalize(pooled, dim=-1).cpu()
+                output[batch] = torch.nn.functional.normalize(pooled, dim=-1)[: len(batch)].cpu()
                 if advance is not None:
                     advance(len(batch))
         return output

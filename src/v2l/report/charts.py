@@ -90,7 +90,7 @@ def few_shot_caption(metrics: Metrics, fewshot: FewShotConfig, seed: int) -> str
         "Accuracy of the frozen LLM by setting (induction line, K support examples a class, further repeats of each) "
         "and number of global tokens Kg; the last place is the mean over the settings. Held-out query pictures, "
         f"{episodes} episodes a point. Bars: 95 % Wilson intervals; of the mean a t-interval over episodes. Dashed: "
-        f"chance. To see: the highest accuracies are {'; '.join(seen) or 'missing'}. Seed {seed}."
+        f"chance of an answer that is one of the class names, as with induction. To see: the highest accuracies are {'; '.join(seen) or 'missing'}. Seed {seed}."
     )
 
 

@@ -63,7 +63,7 @@ class V2LTokenizer:
         Raises ArtifactError or ConfigError naming what is missing.
         """
         config = load_config(results / "config.yaml")
-        runtime = resolve_runtime(config.runtime, config.precision)
+        runtime = resolve_runtime(config.runtime, config.precision, config.threads)
         clip = load_clip(
             config.clip, runtime, head=results / "clip/head.safetensors", networks=data / "networks/manifest.json"
         )

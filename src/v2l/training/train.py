@@ -38,7 +38,6 @@ def train(
 
     Raises ArtifactError or DataError for inputs that do not fit, ModelError if the loss diverges.
     """
-    torch.set_num_threads(config.threads)
     frame = read_manifest(manifest)
     rows = training_rows(frame)
     if rows.empty:

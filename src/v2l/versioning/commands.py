@@ -9,48 +9,43 @@ from v2l.config.tree import load_config
 from v2l.errors import ArtifactError
 
 AddCommand = Callable[[str, str, str], argparse.ArgumentParser]
+PIPELINE = Path("dvc.yaml")
 
 
 def add_commands(add_command: AddCommand) -> None:
     """Adds each command; add_command takes its name, its summary and an example."""
-    for add in (_add_pipeline, _add_record, _add_review, _add_verify):
-        add(add_command)
+
+    def add(name: str, summary: str, example: str, run: Callable[[argparse.Namespace], None]):
+        parser = add_command(name, summary, example)
+        parser.add_argument(
+            "--config", type=Path, default=Path("config/demo.yaml"), metavar="FILE", help="default: %(default)s"
+        )
+        parser.set_defaults(run=run)
+        return parser
+
+    add("pipeline", "Write dvc.yaml from the Snakemake graph.", "v2l pipeline --check", _pipeline).add_argument(
+        "--check", action="store_true", help="write nothing; fail if dvc.yaml is not what it would be"
+    )
+    add("record", "Put a finished run on record: digests, Snakemake's records, DVC's lock.", "v2l record", _record)
+    add("review", "Make tables and figures anew from stored predictions and compare them.", "v2l review", _review)
+    add("verify", "Compare a run with the published snapshot.", "v2l verify --revision HEAD", _verify).add_argument(
+        "--revision", default="HEAD", help="git revision that holds the snapshot (default: HEAD)"
+    )
 
 
 def _results(config: Path) -> Path:
     return Path("results") / load_config(config).name
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=Path("config/demo.yaml"), metavar="FILE", help="configuration")
-
-
-def _add_pipeline(add_command: AddCommand) -> None:
-    parser = add_command("pipeline", "Write dvc.yaml from the Snakemake graph.", "v2l pipeline --check")
-    _add_config(parser)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if dvc.yaml is not what it would be")
-    parser.set_defaults(run=_pipeline)
-
-
 def _pipeline(arguments: argparse.Namespace) -> None:
     from v2l.versioning.pipeline import pipeline_text
 
-    file, text = Path("dvc.yaml"), pipeline_text(arguments.config)
+    text = pipeline_text(arguments.config)
     if not arguments.check:
-        file.write_text(text, encoding="utf-8")
-    elif not file.is_file() or file.read_text(encoding="utf-8") != text:
-        raise ArtifactError(
-            f"{file}: not what the graph of {arguments.config} gives; make it anew: v2l pipeline --config "
-            f"{arguments.config}"
-        )
-
-
-def _add_record(add_command: AddCommand) -> None:
-    parser = add_command(
-        "record", "Put a finished run on record: digests, Snakemake's records, DVC's lock.", "v2l record"
-    )
-    _add_config(parser)
-    parser.set_defaults(run=_record)
+        PIPELINE.write_text(text, encoding="utf-8")
+    elif not PIPELINE.is_file() or PIPELINE.read_text(encoding="utf-8") != text:
+        command = f"v2l pipeline --config {arguments.config}"
+        raise ArtifactError(f"{PIPELINE}: not what the graph of {arguments.config} gives; make it anew: {command}")
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -61,25 +56,10 @@ def _record(arguments: argparse.Namespace) -> None:
     commit()
 
 
-def _add_review(add_command: AddCommand) -> None:
-    parser = add_command(
-        "review", "Make tables and figures anew from stored predictions and compare them.", "v2l review"
-    )
-    _add_config(parser)
-    parser.set_defaults(run=_review)
-
-
 def _review(arguments: argparse.Namespace) -> None:
     from v2l.versioning.review import review
 
     print(review(load_config(arguments.config), _results(arguments.config)))
-
-
-def _add_verify(add_command: AddCommand) -> None:
-    parser = add_command("verify", "Compare a run with the published snapshot.", "v2l verify --revision HEAD")
-    _add_config(parser)
-    parser.add_argument("--revision", default="HEAD", help="git revision that holds the snapshot (default: HEAD)")
-    parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> None:
