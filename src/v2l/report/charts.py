@@ -90,7 +90,8 @@ def few_shot_caption(metrics: Metrics, fewshot: FewShotConfig, seed: int) -> str
         "Accuracy of the frozen LLM by setting (induction line, K support examples a class, further repeats of each) "
         "and number of global tokens Kg; the last place is the mean over the settings. Held-out query pictures, "
         f"{episodes} episodes a point. Bars: 95 % Wilson intervals; of the mean a t-interval over episodes. Dashed: "
-        f"chance of an answer that is one of the class names, as with induction. To see: the highest accuracies are {'; '.join(seen) or 'missing'}. Seed {seed}."
+        "chance of an answer that is one of the class names, as with induction. To see: the highest accuracies are "
+        f"{'; '.join(seen) or 'missing'}. Seed {seed}."
     )
 
 
