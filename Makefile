@@ -68,5 +68,6 @@ lock: $(READY) ## resolve the dependencies of pyproject.toml anew
 	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 .PHONY: clean
-clean: ## remove results, not the environment or fetched assets
+clean: ## remove what runs have made, not the environment or the data; published results are as in git again
 	rm -rf results .snakemake
+	git checkout --quiet -- results

@@ -91,7 +91,13 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, repository: Path, assets: Pa
 @pytest.fixture
 def copy_of_smoke(smoke: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished run that a test may change."""
-    shutil.copytree(smoke.root, tmp_path / "run", symlinks=True, ignore=shutil.ignore_patterns("data"))
-    shutil.copytree(smoke.results / "data", tmp_path / "run" / "results" / "smoke" / "data")
-    link_tree(smoke.root / "data", tmp_path / "run" / "data")
-    return Checkout(tmp_path / "run")
+    root = tmp_path / "run"
+    root.mkdir()
+    for path in smoke.root.iterdir():
+        if path.name == "data":
+            link_tree(path, root / path.name)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, root / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, root / path.name, follow_symlinks=False)
+    return Checkout(root)

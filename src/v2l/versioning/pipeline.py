@@ -1,6 +1,6 @@
 """``dvc.yaml``, made from the graph that Snakemake builds: nothing in it is written by hand.
 
-A DVC stage is a family of rules; it runs Snakemake until the last of them, and Snakemake decides what inside it is
+A DVC stage is a family of rules; it asks Snakemake for their outputs, and Snakemake decides what inside it is
 stale. Large artifacts go to DVC's cache, small ones (metrics, tables, figures) stay in git.
 """
 
@@ -22,7 +22,7 @@ HEADER = (
 RAW = "data/archives/"  # the raw inputs, pinned by data.dvc
 CACHED = {".parquet", ".safetensors", ".html"}
 # Activated or not, the environment that the Makefile makes.
-COMMAND = 'PATH="$PWD/.venv/bin:$PATH" snakemake --configfile {config} --until {rules}'
+COMMAND = 'PATH="$PWD/.venv/bin:$PATH" snakemake --configfile {config} -- {rules}'
 
 
 def pipeline_text(config: Path) -> str:
