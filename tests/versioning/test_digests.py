@@ -29,6 +29,13 @@ def test_results_are_listed_without_what_tells_of_time_and_place(tmp_path: Path)
     assert {name: sha256_file(results / name) for name in expected} == result_digests(results)
 
 
+def test_pictures_count_as_one(tmp_path: Path) -> None:
+    pictures = tmp_path / "data" / "pictures" / "noto"
+    pictures.mkdir(parents=True)
+    (pictures / "ant.png").write_bytes(b"ant")
+    assert result_digests(tmp_path) == {"data/pictures": digest(tmp_path / "data" / "pictures")}
+
+
 def test_written_digests_name_the_machines_and_do_not_list_themselves(tmp_path: Path) -> None:
     results = make_results(tmp_path / "results")
     write_digests(results)

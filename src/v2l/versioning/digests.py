@@ -11,6 +11,7 @@ DIGESTS = "digests.json"
 RECORDS = "snakemake.json"
 # They tell of time and place, not of results.
 NOT_FILES = {DIGESTS, RECORDS, "config.yaml", "report.html"}
+PICTURES = "data/pictures"
 NOT_FOLDERS = {"logs", "tensorboard", "regenerated"}
 
 
@@ -28,12 +29,15 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def result_digests(results: Path) -> dict[str, str]:
-    """SHA-256 of every result below ``results``, by relative name; provenance, logs and the page, which tell of times,
-    are left out."""
-    return {
+    """SHA-256 of every result below ``results``, by relative name, the pictures as one; provenance, logs and the page,
+    which tell of times, are left out."""
+    pictures = {PICTURES: digest(results / PICTURES)} if (results / PICTURES).is_dir() else {}
+    return pictures | {
         name: sha256_file(path)
         for path in _files(results)
-        if (name := path.relative_to(results).as_posix()) not in NOT_FILES and not name.endswith(PROVENANCE_SUFFIX)
+        if (name := path.relative_to(results).as_posix()) not in NOT_FILES
+        and not name.endswith(PROVENANCE_SUFFIX)
+        and not name.startswith(f"{PICTURES}/")
     }
 
 
