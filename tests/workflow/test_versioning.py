@@ -224,8 +224,15 @@ def test_damaged_cache_object_makes_one_stage_run_again(clone: Checkout) -> None
     assert "rows.parquet" not in clone.run("v2l", "review", *CONFIG).stderr
 
 
-@pytest.mark.parametrize("command", [("snakemake", "--configfile", "config/smoke.yaml"), ("dvc", "repro")])
-def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        (("snakemake", "--configfile", "config/smoke.yaml"), signal.SIGKILL),
+        (("dvc", "repro"), signal.SIGKILL),
+        (("dvc", "repro"), signal.SIGINT),
+    ],
+)
+def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[str, ...], how: signal.Signals) -> None:
     before = (clone.results / "classify" / "metrics.json").read_bytes()
     expected = read_json(clone.results / "digests.json")["files"]["classify/predictions.parquet"]
     append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "classify.py")
@@ -233,6 +240,7 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
     running = subprocess.Popen(
         [program, *command[1:]], cwd=clone.root, env=clone.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
     log = clone.results / "logs" / "classify.log"
     deadline = time.monotonic() + 120
@@ -240,7 +248,7 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
+    os.killpg(running.pid, how)
     running.wait()
     assert not (clone.results / "classify" / "predictions.parquet").exists()
     clone.run(*command)
