@@ -11,9 +11,10 @@ from v2l import __version__
 from v2l import runner as runner_module
 from v2l.artifacts import provenance_path, read_json, sha256_file
 from v2l.config.tree import load_config
-from v2l.errors import ArtifactError, DataError
+from v2l.errors import ArtifactError, ConfigError, DataError
+from v2l.graph.spec import Spec, Stage
 from v2l.runner import code_version, run_stage
-from v2l.stages import STAGES, Spec, Stage
+from v2l.stages import STAGES
 
 
 def copy_upper(source: Path, target: Path, filter_config, option: str) -> None:
@@ -62,6 +63,39 @@ def test_output_carries_its_provenance(config, paths) -> None:
     assert record["wall_seconds"] >= 0
     assert record["peak_memory_bytes"] > 1 << 20
     assert record["code_version"].startswith("0.")
+
+
+def join(sources: list[Path], target: Path, tokenizer_config, name: str) -> None:
+    target.write_text("+".join(path.read_text() for path in sources) + f" {name} {tokenizer_config.kind}")
+
+
+JOIN = {
+    "inputs": {"sources": Spec("in_{}", "one a tokenizer", each="tokenizers")},
+    "params": {"tokenizer_config": "tokenizers.{name}"},
+    "options": {"name": Spec("v2l", "which")},
+}
+
+
+def test_option_chooses_a_section_and_several_inputs_are_recorded_each(config, tmp_path: Path) -> None:
+    sources = [tmp_path / "a", tmp_path / "b"]
+    for path in sources:
+        path.write_text(path.name)
+    target = tmp_path / "out"
+    run_stage(make_stage("join", **JOIN), config, {"sources": sources}, {"target": target}, {"name": "vqgan"})
+    assert target.read_text() == "a+b vqgan vqgan"
+    record = read_json(provenance_path(target))
+    assert list(record["inputs"]) == [str(path) for path in sources]
+    assert record["options"] == {"name": "vqgan"}
+    assert list(record["parameters"]) == ["tokenizers.vqgan"]
+
+
+def test_option_that_names_no_section_is_refused(config, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    with pytest.raises(ConfigError, match=r"tokenizers\.other: expected one of v2l, .*, found other"):
+        run_stage(
+            make_stage("join", **JOIN), config, {"sources": [tmp_path / "a"]}, {"target": tmp_path / "out"},
+            {"name": "other"},
+        )  # fmt: skip
 
 
 def test_code_version_marks_changed_code_but_not_changed_results(tmp_path, monkeypatch) -> None:

@@ -20,6 +20,7 @@ def test_files_of_every_stage_are_those_that_the_rules_write(written: set[str], 
     for stage in STAGES.values():
         for spec in (*stage.inputs.values(), *stage.outputs.values()):
             assert spec.example in written or (repository / spec.example).is_file(), f"{stage.name}: {spec.example}"
+            assert not spec.each or "{}" in spec.path
 
 
 def test_stages_are_listed_in_an_order_in_which_they_can_run() -> None:
@@ -33,5 +34,7 @@ def test_stages_are_listed_in_an_order_in_which_they_can_run() -> None:
 
 def test_reviewer_regenerates_metrics_tables_and_figures_and_nothing_that_computes() -> None:
     names = {stage.name for stage in regenerated_stages()}
-    assert {"classify-metrics", "reconstruct-metrics", "semantics-metrics", "tables", "figures"} <= names
-    assert not names & {"train", "classify", "reconstruct", "semantics", "report", "emoji"}
+    metrics = {name for name in STAGES if name.endswith("-metrics")}
+    assert len(metrics) == 7
+    assert metrics | {"claims", "tables", "figures"} <= names
+    assert not names & {"train", "classify", "reconstruct", "restore", "semantics", "report", "emoji", "local-words"}

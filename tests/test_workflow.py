@@ -7,7 +7,7 @@ import pytest
 
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
-from v2l.workflow import asset_files, code_files, hold_lock, llm_files, option
+from v2l.workflow import asset_files, code_files, command, hold_lock, llm_files, read_by
 
 HOLD = """
 import sys, time
@@ -57,7 +57,20 @@ def test_model_from_elsewhere_has_no_embedded_files(repository: Path) -> None:
     assert llm_files(elsewhere) == []
 
 
-def test_option_names_the_first_file_or_is_empty() -> None:
-    assert option("clip", "a.json") == "--clip a.json"
-    assert option("text-encoder", ["a/manifest.json", "a/model"]) == "--text-encoder a/manifest.json"
-    assert option("clip", []) == ""
+def test_command_has_the_stages_names_for_what_the_rule_has() -> None:
+    assert command("train") == (
+        "v2l train --config {CONFIG} --name {wildcards.name} --manifest {input.manifest} --networks {input.networks}"
+        " --features {input.features} --embeddings {input.embeddings} --global-vectors {input.global_vectors}"
+        " --llm-embeddings {input.llm_embeddings} --tokenizer {output.tokenizer} --curves {output.curves} --log {log}"
+    )
+    assert "--needs {input.needs}" in command("caption")
+    assert "--folder {params.folder}" in command("tables")
+
+
+def test_training_reads_what_its_kind_of_tokenizer_does(repository: Path) -> None:
+    config = load_config(repository / "config" / "smoke.yaml")
+    files = {"features": "f", "embeddings": "e", "global_vectors": "g", "llm_embeddings": "l"}
+    assert read_by(config, "lqae", files) == {
+        "features": [], "embeddings": [], "global_vectors": [], "llm_embeddings": "l",
+    }  # fmt: skip
+    assert not any(read_by(config, "vqgan", files).values())

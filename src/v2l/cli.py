@@ -9,7 +9,8 @@ from pathlib import Path
 from v2l import __version__
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
-from v2l.stages import STAGES, Stage
+from v2l.graph.spec import Spec, Stage
+from v2l.stages import STAGES
 from v2l.versioning.commands import add_commands
 
 
@@ -35,8 +36,11 @@ def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
     for kind, specs in (("input", stage.inputs), ("output", stage.outputs)):
         group = parser.add_argument_group(f"{kind} files")
         for name, spec in specs.items():
+            # A rule names an optional input also where it has no file for it.
+            many = spec.asset or spec.each
+            number = ("*" if many else "?") if spec.optional else ("+" if many else None)
             group.add_argument(
-                _option(name), type=Path, required=not spec.optional, metavar="FILE", help=spec.description
+                _option(name), type=Path, nargs=number, required=not spec.optional, metavar="FILE", help=_help(spec)
             )
     parser.add_argument(
         "--needs",
@@ -50,20 +54,22 @@ def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
     parser.set_defaults(run=lambda arguments: _run_stage(stage, arguments))
 
 
+def _help(spec: Spec) -> str:
+    return spec.description + ("; the files it lists may follow" if spec.asset else "")
+
+
 def _run_stage(stage: Stage, arguments: argparse.Namespace) -> None:
     from v2l.runner import run_stage
 
     def given(names: dict) -> dict:
-        return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+        return {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
 
-    run_stage(
-        stage,
-        load_config(arguments.config),
-        inputs=given(stage.inputs),
-        outputs=given(stage.outputs),
-        options=given(stage.options),
-        needs=tuple(arguments.needs),
-    )
+    inputs, needs = given(stage.inputs), list(arguments.needs)
+    for name in inputs:
+        if stage.inputs[name].asset:
+            inputs[name], *listed = inputs[name]
+            needs += listed
+    run_stage(stage, load_config(arguments.config), inputs, given(stage.outputs), given(stage.options), needs)
 
 
 def _add_summary(subparsers: argparse._SubParsersAction) -> None:

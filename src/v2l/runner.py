@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from v2l.artifacts import provenance_path, read_json, sha256_file, stable_hash, 
 from v2l.config.base import Section
 from v2l.config.tree import Config, get_section
 from v2l.errors import ArtifactError
-from v2l.stages import Stage
+from v2l.graph.spec import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +36,26 @@ UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it
 
 
-def stage_parameters(stage: Stage, config: Config) -> dict[str, Any]:
+Inputs = Mapping[str, Path | Sequence[Path]]
+
+
+def section_keys(stage: Stage, options: Mapping[str, str]) -> dict[str, str]:
+    """The configuration key of every section that the stage gets, by the name it gets it under."""
+    return {name: key.format(**options) for name, key in stage.params.items()}
+
+
+def stage_parameters(stage: Stage, config: Config, options: Mapping[str, str]) -> dict[str, Any]:
     """The values a stage's result depends on, as plain data: its sections, and, where it uses them, the seed, the
-    precision and the number of threads."""
-    sections = {key: _plain(get_section(config, key)) for key in stage.params.values()}
+    precision and the number of threads. options: as the stage is called, e.g. which tokenizer it trains."""
+    sections = {key: _plain(get_section(config, key)) for key in section_keys(stage, options).values()}
     seed = {"seed": config.seed} if stage.seeded else {}
     arithmetic = {"precision": config.precision, "threads": config.threads} if stage.compute else {}
     return {**sections, **seed, **arithmetic}
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
     return value.model_dump(mode="json") if isinstance(value, Section) else value
 
 
@@ -97,26 +107,27 @@ def _scratch_folder(outputs: Mapping[str, Path], stage: Stage, identity: str) ->
 def run_stage(
     stage: Stage,
     config: Config,
-    inputs: Mapping[str, Path],
+    inputs: Inputs,
     outputs: Mapping[str, Path],
     options: Mapping[str, str] | None = None,
-    needs: tuple[Path, ...] = (),
+    needs: Sequence[Path] = (),
 ) -> None:
     """Runs a stage to the end or leaves nothing under its outputs' final names.
 
-    ``needs`` are files that the stage reads through the configuration (a model's folder); they are recorded as inputs.
-    Raises ArtifactError for a missing input, and whatever the stage raises.
+    ``needs`` are files that the stage reads through the configuration (a model's folder) or through a manifest; they
+    are recorded as inputs. Raises ArtifactError for a missing input, and whatever the stage raises.
     """
-    for path in (*inputs.values(), *needs):
+    options = dict(options or {})
+    files = [path for given in inputs.values() for path in ([given] if isinstance(given, Path) else given)]
+    files += needs
+    for path in files:
         if not path.is_file():
             raise ArtifactError(f"{path}: input of stage {stage.name} not found")
-    parameters = stage_parameters(stage, config)
-    hashes = {str(path): _input_hash(path) for path in (*inputs.values(), *needs)}
-    identity = stable_hash(
-        {"parameters": parameters, "inputs": sorted(hashes.values()), "options": dict(options or {})}
-    )
-    keywords: dict[str, Any] = {name: get_section(config, key) for name, key in stage.params.items()}
-    keywords.update(inputs, **(options or {}))
+    parameters = stage_parameters(stage, config, options)
+    hashes = {str(path): _input_hash(path) for path in files}
+    identity = stable_hash({"parameters": parameters, "inputs": sorted(hashes.values()), "options": options})
+    keywords: dict[str, Any] = {name: get_section(config, key) for name, key in section_keys(stage, options).items()}
+    keywords.update(inputs, **options)
     if stage.seeded:
         keywords["seed"] = config.seed
     device = "none"
@@ -140,6 +151,7 @@ def run_stage(
         getattr(importlib.import_module(module), function)(**keywords, **partial)
         record = {
             "stage": stage.name,
+            "options": options,
             "parameters": parameters,
             "parameters_hash": stable_hash(parameters),
             "seed": config.seed,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from v2l.stages import Stage
+from v2l.graph.spec import Stage
 
 PACKAGE = "v2l"
 FOLDER = Path(__file__).parent

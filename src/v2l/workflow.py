@@ -2,13 +2,14 @@
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from v2l.assets.pins import load_asset, load_assets, load_pin
+from v2l.config.tokenizer import READS
 from v2l.config.tree import Config, parse_config
 from v2l.errors import V2LError
 from v2l.runner import stage_parameters
@@ -50,9 +51,32 @@ def hold_lock(path: Path) -> None:
         raise V2LError(f"{path}: another run is under way in this folder; wait for it or stop it") from None
 
 
-def parameters(config: Config, stage: str) -> str:
+def parameters(config: Config, stage: str, options: Mapping[str, str]) -> str:
     """The parameters of a stage as one comparable string."""
-    return yaml.safe_dump(stage_parameters(STAGES[stage], config), default_flow_style=True, width=10**6).strip()
+    values = stage_parameters(STAGES[stage], config, options)
+    return yaml.safe_dump(values, default_flow_style=True, width=10**6).strip()
+
+
+def command(name: str) -> str:
+    """The shell command of a stage, in Snakemake's names for what its rule has.
+
+    The rule's wildcards are the stage's options; its inputs and outputs have the stage's names. A folder that is
+    written is a parameter, as rules list its files.
+    """
+    stage = STAGES[name]
+    words = [f"v2l {name} --config {{CONFIG}}"]
+    words += [f"--{option} {{wildcards.{option}}}" for option in stage.options]
+    words += ["--needs {input.needs}"] if "llm" in stage.params.values() and stage.compute else []
+    words += [f"--{_dashed(key)} {{input.{key}}}" for key in stage.inputs]
+    words += [
+        f"--{_dashed(key)} {{params.folder}}" if key == "folder" else f"--{_dashed(key)} {{output.{key}}}"
+        for key in stage.outputs
+    ]
+    return " ".join([*words, "--log {log}"])
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def code_files(stage: str) -> list[str]:
@@ -81,7 +105,7 @@ def llm_files(config: Config) -> list[str]:
     return asset_files("llm") if config.llm.source == EMBEDDED_LLM else []
 
 
-def option(name: str, files: str | Sequence[str]) -> str:
-    """``--name FILE``, the first of several, or nothing where there is no file."""
-    first = files if isinstance(files, str) else next(iter(files), "")
-    return f"--{name} {first}" if first else ""
+def read_by(config: Config, tokenizer: str, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the files that training may read, those that this tokenizer's kind does; the others are empty."""
+    wanted = READS[config.tokenizers[tokenizer].kind]
+    return {name: files if name in wanted else [] for name, files in sources.items()}

@@ -32,7 +32,7 @@ def test_another_pipeline_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     text = Path("dvc.yaml").read_text()
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(
-        text.replace("results/demo/classify/predictions.parquet", "results/demo/guesses.parquet")
+        text.replace("results/demo/classify/predictions_v2l.parquet", "results/demo/guesses.parquet")
     )
     assert main(["pipeline", "--check"]) == 1
     assert "dvc.yaml: not what the graph of config/demo.yaml gives; make it anew: v2l pipeline" in caplog.text
@@ -61,7 +61,7 @@ def test_inputs_of_a_stage_are_raw_data_code_or_outputs_of_others(pipeline: dict
 def test_parameters_are_keys_of_the_configuration_file(pipeline: dict) -> None:
     tree = yaml.safe_load(DEMO.read_text())
     keys = {key for stage in pipeline["stages"].values() for item in stage.get("params", []) for key in item[str(DEMO)]}
-    assert {"train", "vocab.filter", "fewshot", "seed"} <= keys
+    assert {"train", "vocab.filter", "tokenizers.spae", "fewshot.runs.v2l", "seed"} <= keys
     for key in keys:
         section = tree
         for part in key.split("."):

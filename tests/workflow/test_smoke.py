@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from v2l.artifacts import read_json, sha256_file
+from v2l.graph.report import TABLE_NAMES
 from v2l.versioning.digests import result_digests
 
 from .conftest import Checkout, make_checkout
@@ -10,7 +11,7 @@ from .conftest import Checkout, make_checkout
 
 def test_every_stage_ran_and_left_no_temporary_file(smoke: Checkout) -> None:
     assert (smoke.results / "report.html").stat().st_size > 10_000
-    for table in ("table1", "table2", "table3"):
+    for table in TABLE_NAMES:
         for suffix in ("csv", "md", "tex"):
             assert (smoke.results / "tables" / f"{table}.{suffix}").read_text().strip()
     leftovers = [path for path in smoke.results.rglob(".*") if path.name.startswith((".partial", ".scratch"))]
@@ -52,7 +53,9 @@ def test_other_batch_sizes_and_a_fresh_run_give_the_same_bytes(
     assert result_digests(other.results) == result_digests(smoke.results)
 
 
-DRAWN = {"make_tables", "make_figures", "report"}
+DRAWN = {"claims", "make_tables", "make_figures", "report"}
+LANGUAGE = {"global_words", "classify", "classify_metrics", "caption", "caption_metrics", "vqa", "vqa_metrics"}
+PICTURES = {"reconstruct", "reconstruct_metrics", "restore", "restore_metrics", "masked", "masked_metrics"}
 
 
 @pytest.mark.parametrize(
@@ -60,12 +63,16 @@ DRAWN = {"make_tables", "make_figures", "report"}
     [
         ("runtime.image_batch", 3, set()),
         ("figures.num_words", 3, {"make_figures", "report"}),
-        ("semantics.num_global", [5], {"semantics", "semantics_metrics", "make_tables", "report"}),
-        ("fewshot.separator", " ", {"classify", "classify_metrics"} | DRAWN),
+        ("semantics.num_global", [5], {"semantics", "semantics_metrics"} | DRAWN),
+        ("fewshot.answer.max_new_tokens", 7, {"classify", "classify_metrics"} | DRAWN),
+        ("fewshot.runs.lqae.ways", [5], {"evaluation", "classify", "classify_metrics"} | DRAWN),
+        ("masked.lora.rank", 2, {"tune_lora", "masked", "masked_metrics"} | DRAWN),
         (
             "train.learning_rate",
             5.0e-4,
-            {"train", "local_tokens", "usage", "reconstruct", "reconstruct_metrics"} | DRAWN,
+            {"train", "local_tokens", "local_words", "usage", "classify", "classify_metrics", "tune_lora"}
+            | PICTURES
+            | DRAWN,
         ),
     ],
 )  # fmt: skip

@@ -69,7 +69,7 @@ def test_recorded_run_is_clean_for_dvc_and_git(recorded: Checkout) -> None:
     assert recorded.run("git", "status", "--porcelain").stdout == ""
     assert "Data and pipelines are up to date" in recorded.run("dvc", "repro").stdout
     tracked = recorded.run("git", "ls-files", "results").stdout.split()
-    assert {"results/smoke/tables/table1.md", "results/smoke/figures/fig1.png"} <= set(tracked)
+    assert {"results/smoke/tables/table1.md", "results/smoke/figures/fig7.png"} <= set(tracked)
     assert not [name for name in tracked if name.endswith((".parquet", ".safetensors", ".html"))]
 
 
@@ -104,12 +104,12 @@ def replace(old: str, new: str):
     ("file", "edit", "rules"),
     [
         ("config/smoke.yaml", replace("num_words: 4", "num_words: 2"), {"make_figures", "report"}),
-        ("src/v2l/experiments/classify.py", append("# x\n"), {"classify", "classify_metrics"} | DRAWN),
+        ("src/v2l/experiments/classify.py", append("# x\n"), {"classify", "classify_metrics", "claims"} | DRAWN),
         ("src/v2l/report/page.html", append("<!-- x -->\n"), {"report"}),
         (
-            "workflow/rules/experiments.smk",
-            replace(" --rows {output.rows} --log", "  --rows {output.rows} --log"),
-            {"semantics", "semantics_metrics", "make_tables", "report"},
+            "workflow/rules/language.smk",
+            replace('suite.command("semantics")', 'suite.command("semantics") + " "'),
+            {"semantics", "semantics_metrics", "claims"} | DRAWN,
         ),
         ("config/published.csv", append("table3,Other,fid,9.99,a source\n"), {"make_tables", "report"}),
     ],
@@ -149,16 +149,16 @@ def test_reviewer_gets_all_tables_and_figures_to_the_byte_without_torch(pulled: 
 
 
 def test_altered_predictions_are_noticed_and_named(clone: Checkout) -> None:
-    file = clone.results / "classify" / "predictions.parquet"
+    file = clone.results / "classify" / "predictions_v2l.parquet"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     failed = clone.snakemake("--", "tables", check=False)
     assert failed.returncode != 0
-    assert "stored files are not those on record: classify/predictions.parquet (other bytes)" in failed.stderr
-    (clone.results / "reconstruct" / "rows.parquet").unlink()
+    assert "stored files are not those on record: classify/predictions_v2l.parquet (other bytes)" in failed.stderr
+    (clone.results / "reconstruct" / "rows_vqgan.parquet").unlink()
     failed = clone.run("v2l", "review", *CONFIG, check=False)
     assert failed.returncode == 1
-    assert "reconstruct/rows.parquet (missing)" in failed.stderr
+    assert "reconstruct/rows_vqgan.parquet (missing)" in failed.stderr
     assert "classify" in clone.planned_rules()
 
 
@@ -167,11 +167,12 @@ def test_one_stage_is_run_again_with_what_it_needs_and_nothing_else(clone: Check
     clone.edit("semantics.max_images", 8)
     done = clone.run("dvc", "repro", "tables")
     assert "Running stage 'semantics'" in done.stdout
+    assert "Running stage 'claims'" in done.stdout
     assert "Running stage 'tables'" in done.stdout
-    assert done.stdout.count("Running stage") == 2
+    assert done.stdout.count("Running stage") == 3
     assert (clone.results / "tables" / "table1.csv").stat().st_mtime > times["tables/table1.csv"]
-    assert read_json(clone.results / "semantics" / "metrics.json")["clip | order 1 | Kg=5"]["n"] == 8
-    assert clone.planned_rules() == {"report"}
+    assert read_json(clone.results / "semantics" / "metrics.json")["clip | order_1 | Kg=5"]["n"] == 8
+    assert clone.planned_rules() == {"make_figures", "report"}
     changed = clone.run("dvc", "metrics", "diff").stdout
     assert "semantics/metrics.json" in changed
     # After a plain run, one command brings DVC's lock and the records up to date.
@@ -202,7 +203,7 @@ def test_missing_remote_is_named_and_the_next_pull_succeeds(recorded: Checkout, 
         failed = bare.run("dvc", "pull", check=False)
         assert failed.returncode != 0
         assert "ERROR" in failed.stderr
-        assert not (bare.results / "classify" / "predictions.parquet").exists()
+        assert not (bare.results / "classify" / "predictions_v2l.parquet").exists()
     finally:
         remote.with_name("away").rename(remote)
     bare.run("dvc", "pull", "-q")
@@ -234,7 +235,7 @@ def test_damaged_cache_object_makes_one_stage_run_again(clone: Checkout) -> None
 )
 def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[str, ...], how: signal.Signals) -> None:
     before = (clone.results / "classify" / "metrics.json").read_bytes()
-    expected = read_json(clone.results / "digests.json")["files"]["classify/predictions.parquet"]
+    expected = read_json(clone.results / "digests.json")["files"]["classify/predictions_v2l.parquet"]
     append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "classify.py")
     program = str(Path(clone.root / ".venv" / "bin" / command[0]))
     running = subprocess.Popen(
@@ -242,7 +243,7 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
-    log = clone.results / "logs" / "classify.log"
+    log = clone.results / "logs" / "classify_v2l.log"
     deadline = time.monotonic() + 120
     while not (log.exists() and "LlamaForCausalLM" in log.read_text()):
         assert running.poll() is None
@@ -250,12 +251,12 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
         time.sleep(0.05)
     os.killpg(running.pid, how)
     running.wait()
-    predictions = clone.results / "classify" / "predictions.parquet"
+    predictions = clone.results / "classify" / "predictions_v2l.parquet"
     assert not predictions.exists() or sha256_file(predictions) == expected  # an interrupt lets running jobs end
     clone.run(*command)
     assert (clone.results / "classify" / "metrics.json").read_bytes() == before
     clone.run("v2l", "record", *CONFIG)
-    assert read_json(clone.results / "digests.json")["files"]["classify/predictions.parquet"] == expected
+    assert read_json(clone.results / "digests.json")["files"]["classify/predictions_v2l.parquet"] == expected
 
 
 def test_second_run_in_the_same_folder_is_told_so(clone: Checkout) -> None:
@@ -280,7 +281,7 @@ def test_verification_against_the_snapshot(clone: Checkout) -> None:
     clone.run("v2l", "record", *CONFIG)
     failed = clone.run("v2l", "verify", *CONFIG, check=False)
     assert failed.returncode == 1
-    assert "semantics: clip / order 1 / Kg=5" in failed.stdout
+    assert "semantics: clip / order_1 / Kg=5" in failed.stdout
     assert "same machine type: the bytes should be the same" in failed.stdout
 
 

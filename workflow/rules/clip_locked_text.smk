@@ -7,7 +7,7 @@ rule trunk_features:
     input:
         code=suite.code_files("trunk-features"),
         manifest=rules.emoji.output.manifest,
-        networks=suite.asset_files("networks"),
+        networks=NETWORKS,
     output:
         trunk=f"{RESULTS}/clip/trunk_features.safetensors",
     params:
@@ -16,8 +16,7 @@ rule trunk_features:
         f"{RESULTS}/logs/trunk-features.log",
     threads: THREADS
     shell:
-        "v2l trunk-features --config {CONFIG} --manifest {input.manifest} --networks {input.networks[0]}"
-        " --trunk {output.trunk} --log {log}"
+        suite.command("trunk-features")
 
 
 rule train_clip:
@@ -35,8 +34,7 @@ rule train_clip:
         f"{RESULTS}/logs/train-clip.log",
     threads: THREADS
     shell:
-        "v2l train-clip --config {CONFIG} --manifest {input.manifest} --trunk {input.trunk}"
-        " --text-encoder {input.text_encoder[0]} --head {output.head} --metrics {output.metrics} --log {log}"
+        suite.command("train-clip")
 
 
 rule image_features:
@@ -53,8 +51,7 @@ rule image_features:
         f"{RESULTS}/logs/image-features.log",
     threads: THREADS
     shell:
-        "v2l image-features --config {CONFIG} --manifest {input.manifest} --trunk {input.trunk} --head {input.head}"
-        " --features {output.features} --log {log}"
+        suite.command("image-features")
 
 
-CLIP_METRICS = {"clip": rules.train_clip.output.metrics}
+CLIP_METRICS = rules.train_clip.output.metrics

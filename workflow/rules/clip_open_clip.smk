@@ -1,12 +1,15 @@
 # A pretrained CLIP from open_clip: nothing to train.
 
 TEXT_ENCODER = []
+CLIP_METRICS = []
 
 
 rule image_features:
     input:
         code=suite.code_files("image-features"),
         manifest=rules.emoji.output.manifest,
+        trunk=[],
+        head=[],
     output:
         features=f"{RESULTS}/clip/image_features.safetensors",
     params:
@@ -15,7 +18,4 @@ rule image_features:
         f"{RESULTS}/logs/image-features.log",
     threads: THREADS
     shell:
-        "v2l image-features --config {CONFIG} --manifest {input.manifest} --features {output.features} --log {log}"
-
-
-CLIP_METRICS = {}
+        suite.command("image-features")

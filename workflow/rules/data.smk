@@ -1,4 +1,4 @@
-# Pictures and episodes.
+# Pictures, episodes and questions.
 
 
 rule emoji:
@@ -15,8 +15,7 @@ rule emoji:
         f"{RESULTS}/logs/emoji.log",
     threads: THREADS
     shell:
-        "v2l emoji --config {CONFIG} --icons {input.icons[0]}"
-        " --pictures {output.pictures} --manifest {output.manifest} --report {output.report} --log {log}"
+        suite.command("emoji")
 
 
 rule episodes:
@@ -24,10 +23,39 @@ rule episodes:
         code=suite.code_files("episodes"),
         manifest=rules.emoji.output.manifest,
     output:
-        episodes=f"{RESULTS}/classify/episodes.parquet",
+        episodes=f"{RESULTS}/data/episodes.parquet",
     params:
         parameters("episodes"),
     log:
         f"{RESULTS}/logs/episodes.log",
     shell:
-        "v2l episodes --config {CONFIG} --manifest {input.manifest} --episodes {output.episodes} --log {log}"
+        suite.command("episodes")
+
+
+rule questions:
+    input:
+        code=suite.code_files("questions"),
+        manifest=rules.emoji.output.manifest,
+    output:
+        questions=f"{RESULTS}/data/questions.parquet",
+    params:
+        parameters("questions"),
+    log:
+        f"{RESULTS}/logs/questions.log",
+    shell:
+        suite.command("questions")
+
+
+rule evaluation:
+    input:
+        code=suite.code_files("evaluation"),
+        manifest=rules.emoji.output.manifest,
+        episodes=rules.episodes.output.episodes,
+    output:
+        evaluation=f"{RESULTS}/data/evaluation.parquet",
+    params:
+        parameters("evaluation"),
+    log:
+        f"{RESULTS}/logs/evaluation.log",
+    shell:
+        suite.command("evaluation")

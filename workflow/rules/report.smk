@@ -1,4 +1,24 @@
-# Tables, figures and the page; they read artifacts only.
+# Claims, tables, figures and the page; they read artifacts only.
+
+
+rule claims:
+    input:
+        code=suite.code_files("claims"),
+        classify=rules.classify_metrics.input.predictions,
+        semantics=rules.semantics.output.rows,
+        reconstruct=rules.reconstruct_metrics.input.rows,
+        restore=rules.restore_metrics.input.rows,
+        caption=rules.caption.output.predictions,
+        vqa=rules.vqa.output.predictions,
+        masked=rules.masked.output.rows,
+    output:
+        claims=f"{RESULTS}/claims/claims.json",
+    params:
+        parameters("claims"),
+    log:
+        f"{RESULTS}/logs/claims.log",
+    shell:
+        suite.command("claims")
 
 
 rule make_tables:
@@ -7,62 +27,73 @@ rule make_tables:
         classify=rules.classify_metrics.output.metrics,
         semantics=rules.semantics_metrics.output.metrics,
         reconstruct=rules.reconstruct_metrics.output.metrics,
+        restore=rules.restore_metrics.output.metrics,
+        caption=rules.caption_metrics.output.metrics,
+        vqa=rules.vqa_metrics.output.metrics,
+        masked=rules.masked_metrics.output.metrics,
+        claims=rules.claims.output.claims,
         published="config/published.csv",
     output:
         index=f"{RESULTS}/tables/index.json",
-        files=expand(f"{RESULTS}/tables/table{{number}}.{{suffix}}", number=[1, 2, 3], suffix=["csv", "md", "tex"]),
+        files=expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLE_NAMES, suffix=["csv", "md", "tex"]),
     params:
         parameters("tables"),
         folder=subpath(output.index, parent=True),
     log:
         f"{RESULTS}/logs/tables.log",
     shell:
-        "v2l tables --config {CONFIG} --classify {input.classify} --semantics {input.semantics}"
-        " --reconstruct {input.reconstruct} --published {input.published} --folder {params.folder} --log {log}"
+        suite.command("tables")
 
 
 rule make_figures:
     input:
         code=suite.code_files("figures"),
         manifest=rules.emoji.output.manifest,
-        global_tokens=rules.global_tokens.output.tokens,
-        global_rows=rules.filter.output.rows,
+        words_tokens=MAIN_GLOBAL_TOKENS,
+        words_rows=MAIN_ROWS,
         classify=rules.classify_metrics.output.metrics,
-        examples=rules.reconstruct.output.examples,
+        semantics=rules.semantics_metrics.output.metrics,
+        reconstruct=rules.reconstruct_metrics.output.metrics,
+        reconstruct_examples=expand(rules.reconstruct.output.examples, name=SUITE.tokenizers),
+        restore_examples=expand(rules.restore.output.examples, name=SUITE.restore.tokenizers),
+        restore=rules.restore_metrics.output.metrics,
+        caption=rules.caption.output.predictions,
+        vqa=rules.vqa.output.predictions,
+        masked_examples=rules.masked.output.examples,
+        masked=rules.masked_metrics.output.metrics,
         usage=rules.usage.output.rows,
-        curves=rules.train.output.curves,
+        curves=expand(rules.train.output.curves, name=SUITE.tokenizers),
     output:
         index=f"{RESULTS}/figures/index.json",
         points=f"{RESULTS}/figures/few_shot.csv",
-        files=expand(f"{RESULTS}/figures/fig{{number}}.{{suffix}}", number=range(1, 6), suffix=["png", "pdf", "txt"]),
+        files=expand(f"{RESULTS}/figures/{{figure}}.{{suffix}}", figure=FIGURE_NAMES, suffix=["png", "pdf", "txt"]),
     params:
         parameters("figures"),
         folder=subpath(output.index, parent=True),
     log:
         f"{RESULTS}/logs/figures.log",
     shell:
-        "v2l figures --config {CONFIG} --manifest {input.manifest} --global-tokens {input.global_tokens}"
-        " --global-rows {input.global_rows} --classify {input.classify} --examples {input.examples}"
-        " --usage {input.usage} --curves {input.curves} --folder {params.folder} --log {log}"
+        suite.command("figures")
 
 
 rule report:
     input:
         code=suite.code_files("report"),
-        **CLIP_METRICS,
         tables=rules.make_tables.output.index,
         figures=rules.make_figures.output.index,
+        claims=rules.claims.output.claims,
+        clip=CLIP_METRICS,
         usage=rules.usage.output.metrics,
         semantics=rules.semantics_metrics.output.metrics,
         classify=rules.classify_metrics.output.metrics,
         reconstruct=rules.reconstruct_metrics.output.metrics,
+        restore=rules.restore_metrics.output.metrics,
+        caption=rules.caption_metrics.output.metrics,
+        vqa=rules.vqa_metrics.output.metrics,
+        masked=rules.masked_metrics.output.metrics,
     output:
         page=f"{RESULTS}/report.html",
-    params:
-        clip=suite.option("clip", CLIP_METRICS.get("clip", [])),
     log:
         f"{RESULTS}/logs/report.log",
     shell:
-        "v2l report --config {CONFIG} --tables {input.tables} --figures {input.figures} {params.clip}"
-        " --usage {input.usage} --semantics {input.semantics} --classify {input.classify}"
-        " --reconstruct {input.reconstruct} --page {output.page} --log {log}"
+        suite.command("report")

@@ -1,10 +1,10 @@
-# From the LLM's vocabulary to the global codebook.
+# From the LLM's vocabulary to the global codebooks.
 
 
 rule expand:
     input:
         code=suite.code_files("expand"),
-        needs=suite.llm_files(SUITE),
+        needs=LLM,
     output:
         candidates=f"{RESULTS}/vocab/candidates.parquet",
     params:
@@ -13,7 +13,7 @@ rule expand:
         f"{RESULTS}/logs/expand.log",
     threads: THREADS
     shell:
-        "v2l expand --config {CONFIG} --needs {input.needs} --candidates {output.candidates} --log {log}"
+        suite.command("expand")
 
 
 rule embed:
@@ -25,13 +25,27 @@ rule embed:
         embeddings=f"{RESULTS}/vocab/embeddings.safetensors",
     params:
         parameters("embed"),
-        text_encoder=lambda wildcards, input: suite.option("text-encoder", input.text_encoder),
     log:
         f"{RESULTS}/logs/embed.log",
     threads: THREADS
     shell:
-        "v2l embed --config {CONFIG} --candidates {input.candidates} {params.text_encoder}"
-        " --embeddings {output.embeddings} --log {log}"
+        suite.command("embed")
+
+
+rule llm_embeddings:
+    input:
+        code=suite.code_files("llm-embeddings"),
+        candidates=rules.expand.output.candidates,
+        needs=LLM,
+    output:
+        embeddings=f"{RESULTS}/vocab/llm_embeddings.safetensors",
+    params:
+        parameters("llm-embeddings"),
+    log:
+        f"{RESULTS}/logs/llm-embeddings.log",
+    threads: THREADS
+    shell:
+        suite.command("llm-embeddings")
 
 
 rule filter:
@@ -42,14 +56,17 @@ rule filter:
         features=rules.image_features.output.features,
         manifest=rules.emoji.output.manifest,
     output:
-        rows=f"{RESULTS}/vocab/global_codebook.parquet",
-        vectors=f"{RESULTS}/vocab/global_codebook.safetensors",
+        rows=RESULTS + "/vocab/codebook_{codebook}.parquet",
+        vectors=RESULTS + "/vocab/codebook_{codebook}.safetensors",
     params:
         parameters("filter"),
     log:
-        f"{RESULTS}/logs/filter.log",
+        RESULTS + "/logs/filter_{codebook}.log",
     threads: THREADS
     shell:
-        "v2l filter --config {CONFIG} --candidates {input.candidates} --embeddings {input.embeddings}"
-        " --features {input.features} --manifest {input.manifest}"
-        " --rows {output.rows} --vectors {output.vectors} --log {log}"
+        suite.command("filter")
+
+
+CODEBOOK = {"codebook": SUITE.vocab.main}
+MAIN_ROWS = expand(rules.filter.output.rows, **CODEBOOK)
+MAIN_VECTORS = expand(rules.filter.output.vectors, **CODEBOOK)

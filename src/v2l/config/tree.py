@@ -5,6 +5,7 @@ changed key re-runs only what depends on it. ``runtime`` changes speed, never re
 parameters.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,8 +111,13 @@ def load_config(path: Path) -> Config:
 
 
 def get_section(config: Config, key: str) -> Any:
-    """The value at a dotted key, e.g. ``vocab.filter``."""
+    """The value at a dotted key, e.g. ``vocab.filter``, ``tokenizers.v2l``. Raises ConfigError for an unknown item."""
     value: Any = config
     for part in key.split("."):
-        value = getattr(value, part)
+        if not isinstance(value, Mapping):
+            value = getattr(value, part)
+        elif part in value:
+            value = value[part]
+        else:
+            raise ConfigError(f"{key}: expected one of {', '.join(value)}, found {part}")
     return value

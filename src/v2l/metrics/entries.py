@@ -19,7 +19,12 @@ from v2l.metrics.intervals import Estimate, mean_interval
 Metrics = dict[str, dict[str, Any]]
 
 # Parts of a key in the order in which they are written, each with its form.
-KEY_PARTS = {"kind": "{}", "split": "{}", "codebook": "{}", "ways": "{}-way", "num_global": "Kg={}", "setting": "{}"}
+KEY_PARTS = {
+    **dict.fromkeys(("kind", "split", "codebook", "run", "tokenizer", "task", "condition"), "{}"),
+    "ways": "{}-way",
+    "num_global": "Kg={}",
+    "setting": "{}",
+}
 # Unit and better direction of each measure.
 MEASURES = {
     "accuracy": ("fraction", "higher"),
@@ -31,6 +36,11 @@ MEASURES = {
     "lpips_vgg": ("", "lower"),
     "lpips_alex": ("", "lower"),
     "frechet_vgg16": ("", "lower"),
+    "tokens_restored": ("fraction", "higher"),
+    "cider_d": ("", "higher"),
+    "bleu_4": ("", "higher"),
+    "rouge_l": ("", "higher"),
+    "vqa_accuracy": ("fraction", "higher"),
 }
 
 

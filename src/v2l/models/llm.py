@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, try_to_load_from_cache
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
@@ -62,6 +63,11 @@ class Llm:
         anchored = [[*letter, *sequence] for sequence in (*sequences, ())]
         *texts, anchor = self._tokenizer.batch_decode(anchored, clean_up_tokenization_spaces=False)
         return [text[len(anchor) :] for text in texts]
+
+    @property
+    def input_embeddings(self) -> Tensor:
+        """The frozen embedding of every token id, [vocab_size, d], in the model's precision."""
+        return self._model.get_input_embeddings().weight[: self.vocab_size]
 
     @cached_property
     def token_texts(self) -> list[str]:

@@ -17,6 +17,7 @@ from v2l.artifacts import read_arrays, read_rows
 from v2l.config.tree import load_config
 from v2l.data.images import fit_square, read_image, to_rgb
 from v2l.errors import ArtifactError
+from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.models.clip import Clip, load_clip
 from v2l.runtime import resolve_runtime
 from v2l.tokenizer.inputs import select_global_tokens
@@ -67,12 +68,12 @@ class V2LTokenizer:
         clip = load_clip(
             config.clip, runtime, head=results / "clip/head.safetensors", networks=data / "networks/manifest.json"
         )
-        vectors = results / "vocab/global_codebook.safetensors"
+        vectors = results / f"vocab/codebook_{config.vocab.main}.safetensors"
         codebook = torch.from_numpy(read_arrays(vectors, ["codebook"])["codebook"])
-        texts = read_rows(results / "vocab/global_codebook.parquet", ["text"])["text"].tolist()
+        texts = read_rows(results / f"vocab/codebook_{config.vocab.main}.parquet", ["text"])["text"].tolist()
         if len(texts) != len(codebook):
             raise ArtifactError(f"{vectors}: codebook: expected {len(texts)} rows, one per text, found {len(codebook)}")
-        tokenizer = LocalTokenizer.load(results / "tokenizer/tokenizer.safetensors")
+        tokenizer = LocalTokenizer.load(results / f"tokenizer/{MAIN_TOKENIZER}.safetensors")
         return cls(clip, tokenizer, codebook, texts, config.tokens.num_global, runtime.device)
 
     def encode(self, image: Image.Image | Path | str) -> Tokens:

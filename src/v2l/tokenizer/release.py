@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from v2l.artifacts import read_json
-from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.tokenizer import V2LConfig
 from v2l.errors import ArtifactError
 from v2l.models.weights import read_tensors
 from v2l.tokenizer.model import LocalTokenizer
@@ -30,12 +30,12 @@ def load_release(spec: Path, checkpoint: Path) -> tuple[LocalTokenizer, Tensor]:
     return LocalTokenizer.from_tensors(_config(spec, checkpoint, tensors), tensors, checkpoint), global_codebook
 
 
-def _config(spec: Path, checkpoint: Path, tensors: dict[str, Tensor]) -> TokenizerConfig:
+def _config(spec: Path, checkpoint: Path, tensors: dict[str, Tensor]) -> V2LConfig:
     content = read_json(spec)
     try:
         sizes = content["ddconfig"]
         query = tensors.get(CROSS_ATTENTION_QUERY)
-        return TokenizerConfig(
+        return V2LConfig(
             image_size_px=content["image_size"],
             base_channels=sizes["ch"],
             channel_multipliers=sizes["ch_mult"],

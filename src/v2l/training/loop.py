@@ -1,10 +1,11 @@
-"""The training loop of the tokenizer: losses, schedule, checkpoints (paper, section 4.1; PROTOCOL: tokenizer)."""
+"""The training loop of all kinds of tokenizers: losses, schedule, checkpoints (paper, section 4.1)."""
 
 import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -16,9 +17,9 @@ from v2l.errors import ModelError
 from v2l.models.perceptual import Lpips
 from v2l.progress import Progress
 from v2l.runtime import Runtime
+from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.discriminator import PatchDiscriminator
 from v2l.tokenizer.losses import GeneratorTerms, Terms, discriminator_loss, generator_loss
-from v2l.tokenizer.model import LocalTokenizer
 from v2l.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from v2l.training.curves import Curves
 from v2l.training.pictures import TrainingPictures
@@ -57,10 +58,27 @@ class Schedule:
         return self.config.learning_rate * learning_rate_factor(step, warmup_steps, self.total_steps)
 
 
+@dataclass(frozen=True)
+class Guides:
+    """What a tokenizer sees of the training pictures besides pixels; None where its kind does without.
+
+    image_features: unit CLIP features [N, d].   global_ids: [N, num_global] rows of ``global_codebook`` [G, g].
+    """
+
+    image_features: Tensor | None = None
+    global_ids: Tensor | None = None
+    global_codebook: Tensor | None = None
+
+    def of(self, rows: np.ndarray, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """Global vectors [B, num_global, g] and image features [B, d] of the pictures in ``rows``."""
+        vectors = None if self.global_ids is None else self.global_codebook[self.global_ids[rows]].to(device)
+        return vectors, None if self.image_features is None else self.image_features[rows].to(device)
+
+
 class Trainer:
     """Holds the networks and their optimisers and takes one step at a time."""
 
-    def __init__(self, tokenizer: LocalTokenizer, lpips: Lpips, config: TrainConfig, runtime: Runtime) -> None:
+    def __init__(self, tokenizer: ImageTokenizer, lpips: Lpips, config: TrainConfig, runtime: Runtime) -> None:
         place = {"device": runtime.device, "memory_format": torch.channels_last}
         self.tokenizer = tokenizer.to(**place).train()
         self.discriminator = PatchDiscriminator(config.discriminator_channels, config.discriminator_layers).to(**place)
@@ -78,28 +96,37 @@ class Trainer:
         enabled = self.runtime.dtype == torch.bfloat16
         return torch.autocast(self.runtime.device.type, dtype=torch.bfloat16, enabled=enabled)
 
-    def step(self, pictures: Tensor, global_vectors: Tensor | None, step: int, learning_rate: float) -> Terms:
+    def step(
+        self,
+        pictures: Tensor,
+        global_vectors: Tensor | None,
+        step: int,
+        learning_rate: float,
+        image_features: Tensor | None = None,
+    ) -> Terms:
         """One step of the generator and, from gan_start_step on, of the discriminator; returns the loss terms.
 
         pictures: [B, 3, H, W] float32 in [0, 1].   global_vectors: [B, num_global, g] float32, None without.
+        image_features: unit CLIP features [B, d], for kinds that are guided by them.
         """
         for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
         adversarial = step >= self.config.gan_start_step
         pictures = pictures.to(self.runtime.device, memory_format=torch.channels_last)
-        reconstruction, terms = self._generator_step(pictures, global_vectors, adversarial)
+        reconstruction, terms = self._generator_step(pictures, global_vectors, image_features, adversarial)
         if adversarial:
             terms["discriminator"] = self._discriminator_step(pictures, reconstruction)
         return terms
 
     def _generator_step(
-        self, pictures: Tensor, global_vectors: Tensor | None, adversarial: bool
+        self, pictures: Tensor, global_vectors: Tensor | None, image_features: Tensor | None, adversarial: bool
     ) -> tuple[Tensor, Terms]:
         self.discriminator.requires_grad_(False)  # its gradients in this step would be thrown away
         with self._autocast():
             features = self.tokenizer.encode(pictures)
-        quantized = self.tokenizer.quantize(features, self.config.commitment_weight)  # distances need fp32
+        # distances need fp32
+        quantized = self.tokenizer.quantize(features, self.config.commitment_weight, image_features)
         with self._autocast():
             reconstruction = self.tokenizer.decode(quantized.features, global_vectors)
             parts = GeneratorTerms(
@@ -131,14 +158,12 @@ class Trainer:
 def fit(
     trainer: Trainer,
     pictures: TrainingPictures,
-    global_ids: Tensor,
-    global_codebook: Tensor,
+    guides: Guides,
     scratch: Path,
     tensorboard: Path,
 ) -> Curves:
     """Trains to the end, from the last checkpoint in ``scratch`` if there is one; the result is the same either way.
 
-    global_ids: [num_pictures, num_global] rows of the global codebook [G, g].
     Raises ModelError if the loss is no longer a finite number.
     """
     config, curves = trainer.config, Curves()
@@ -151,16 +176,15 @@ def fit(
     start = load_checkpoint(scratch / CHECKPOINT, state)
     if start:
         logger.info("train: goes on from step %d", start)
-    global_codebook = global_codebook.to(trainer.runtime.device)
     with (
         SummaryWriter(tensorboard, purge_step=start) as writer,
         Progress("train", schedule.total_steps, "steps", done=start) as progress,
     ):
         for step in range(start, schedule.total_steps):
             batch, rows = pictures.batch(step, config.batch_size)
-            vectors = global_codebook[global_ids[rows].to(global_codebook.device)] if global_ids.shape[1] else None
+            vectors, image_features = guides.of(rows, trainer.runtime.device)
             rate = schedule.learning_rate(step)
-            terms = trainer.step(to_tensor(batch), vectors, step, rate)
+            terms = trainer.step(to_tensor(batch), vectors, step, rate, image_features)
             if not math.isfinite(terms["total"]):
                 raise ModelError(f"train: expected a finite loss, found {float(terms['total'])} at step {step}")
             if step % config.log_steps == 0 or step == schedule.total_steps - 1:

@@ -1,6 +1,7 @@
-"""Stage ``train``: reads what the tokenizer learns from, trains it, writes weights and curves."""
+"""Stage ``train``: reads what a tokenizer learns from, trains it, writes weights and curves."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,70 +10,95 @@ from torch import Tensor
 from v2l.artifacts import read_arrays
 from v2l.config.tokenizer import TokenizerConfig
 from v2l.config.train import TrainConfig
+from v2l.data.images import to_tensor
 from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.models.perceptual import Lpips
 from v2l.runtime import Runtime
 from v2l.seeds import derive_seed
+from v2l.tokenizer.base import Sources
 from v2l.tokenizer.inputs import read_image_features, read_local_embeddings, select_global_tokens
-from v2l.tokenizer.model import LocalTokenizer
-from v2l.training.loop import CHECKPOINT, Trainer, fit
-from v2l.training.pictures import read_training_pictures
+from v2l.tokenizer.kinds import KINDS
+from v2l.training.loop import CHECKPOINT, Guides, Trainer, fit
+from v2l.training.pictures import TrainingPictures, read_training_pictures
+
+BEGIN_PICTURES = 64  # that an encoder is aligned with the codes by
 
 
 def train(
     manifest: Path,
-    features: Path,
-    embeddings: Path,
-    global_vectors: Path,
     networks: Path,
     tokenizer: Path,
     curves: Path,
     config: TrainConfig,
     tokenizer_config: TokenizerConfig,
+    name: str,
     seed: int,
     runtime: Runtime,
     scratch: Path,
+    features: Path | None = None,
+    embeddings: Path | None = None,
+    global_vectors: Path | None = None,
+    llm_embeddings: Path | None = None,
 ) -> None:
-    """Trains the tokenizer on the training split (paper, section 4.1); TensorBoard events go beside the weights.
+    """Trains one tokenizer of any kind on the training split (paper, section 4.1): same pictures, losses and schedule.
 
-    Raises ArtifactError or DataError for inputs that do not fit, ModelError if the loss diverges.
+    TensorBoard events go beside the weights. Raises ArtifactError or DataError for inputs that do not fit, ModelError
+    if the loss diverges.
     """
     frame = read_manifest(manifest)
     rows = training_rows(frame)
     if rows.empty:
         raise DataError(f"{manifest}: column split: expected some rows with train, found none")
-    image_features = read_image_features(features, len(frame))[torch.tensor(rows.index)]
-    codebook = torch.from_numpy(read_arrays(global_vectors, ["codebook"])["codebook"])
-    global_ids = select_global_tokens(image_features, codebook, tokenizer_config.num_global, global_vectors)
+    sources = read_sources(embeddings, global_vectors, llm_embeddings)
+    guides = Guides()
+    if features is not None:
+        image_features = read_image_features(features, len(frame))[torch.tensor(rows.index)]
+        guides = Guides(image_features=image_features)
+    if tokenizer_config.num_global:
+        codebook, count = sources["global_vectors"], tokenizer_config.num_global
+        ids = select_global_tokens(image_features, codebook, count, global_vectors)
+        guides = Guides(image_features, ids, codebook)
     pictures = read_training_pictures(
         manifest, rows["path"].tolist(), rows["image_id"].tolist(), tokenizer_config.image_size_px, seed
     )
-    local_embeddings = read_local_embeddings(embeddings)
-    lpips = Lpips(networks, config.perceptual_net)
-    trainer = make_trainer(local_embeddings, codebook.shape[1], lpips, config, tokenizer_config, seed, runtime)
+    trainer = make_trainer(
+        sources, pictures, Lpips(networks, config.perceptual_net), config, tokenizer_config, seed, runtime
+    )
 
-    tensorboard = tokenizer.parent / "tensorboard"
+    tensorboard = tokenizer.parent / "tensorboard" / name
     if not (scratch / CHECKPOINT).exists() and tensorboard.exists():
         shutil.rmtree(tensorboard)  # of an earlier run with other inputs
-    fit(trainer, pictures, global_ids, codebook, scratch, tensorboard).write(curves)
+    fit(trainer, pictures, guides, scratch, tensorboard).write(curves)
     trainer.tokenizer.save(tokenizer)
 
 
+def read_sources(embeddings: Path | None, global_vectors: Path | None, llm_embeddings: Path | None) -> Sources:
+    """The frozen codebooks that are there. Raises ArtifactError for a file that is not one."""
+    readers: dict[str, tuple[Path | None, Callable[[Path], Tensor]]] = {
+        "embeddings": (embeddings, read_local_embeddings),
+        "global_vectors": (global_vectors, lambda path: torch.from_numpy(read_arrays(path, ["codebook"])["codebook"])),
+        "llm_embeddings": (
+            llm_embeddings, lambda path: torch.from_numpy(read_arrays(path, ["embeddings"])["embeddings"])
+        ),
+    }  # fmt: skip
+    return Sources({name: read(path) for name, (path, read) in readers.items() if path is not None})
+
+
 def make_trainer(
-    local_embeddings: Tensor,
-    global_dim: int,
+    sources: Sources,
+    pictures: TrainingPictures,
     lpips: Lpips,
     config: TrainConfig,
     tokenizer_config: TokenizerConfig,
     seed: int,
     runtime: Runtime,
 ) -> Trainer:
-    """A tokenizer and a discriminator with fresh weights that depend on the seed alone."""
+    """A tokenizer and a discriminator with fresh weights that depend on seed, sources and pictures alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
-        tokenizer = LocalTokenizer(tokenizer_config, *local_embeddings.shape, global_dim)
-        trainer = Trainer(tokenizer, lpips, config, runtime)
-    tokenizer.set_local_embeddings(local_embeddings)
-    tokenizer.centre_codes()
-    return trainer
+        tokenizer = KINDS[tokenizer_config.kind].make(tokenizer_config, sources)
+        first, _ = pictures.batch(0, min(BEGIN_PICTURES, len(pictures)))
+        with torch.no_grad():
+            tokenizer.begin(to_tensor(first))
+        return Trainer(tokenizer, lpips, config, runtime)

@@ -12,11 +12,17 @@ from v2l.errors import ConfigError
 
 @dataclass(frozen=True)
 class GraphJob:
-    """One job: its rule, and the files it reads and writes."""
+    """One job: its rule, what the rule's wildcards stand for, and the files it reads and writes."""
 
     rule: str
+    wildcards: dict[str, str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """What asks Snakemake for this job: its rule, or a file where the rule is for several."""
+        return self.outputs[0] if self.wildcards else self.rule
 
 
 def graph_jobs(config: Path, snakefile: Path = Path("Snakefile")) -> list[GraphJob]:
@@ -39,7 +45,7 @@ def graph_jobs(config: Path, snakefile: Path = Path("Snakefile")) -> list[GraphJ
         except Exception as error:
             raise ConfigError(f"{config}: Snakemake cannot build the graph ({str(error).splitlines()[0]})") from error
         return [
-            GraphJob(job.rule.name, tuple(map(str, job.input)), tuple(map(str, job.output)))
+            GraphJob(job.rule.name, dict(job.wildcards_dict), tuple(map(str, job.input)), tuple(map(str, job.output)))
             for level in workflow.dag.toposorted()
             for job in sorted(level, key=lambda job: (job.rule.name, tuple(map(str, job.output))))
         ]

@@ -12,8 +12,9 @@ import yaml
 
 from v2l.config.tree import load_config
 from v2l.errors import ConfigError
+from v2l.graph.spec import Stage
 from v2l.runner import stage_parameters
-from v2l.stages import STAGES, Stage
+from v2l.stages import STAGES
 from v2l.versioning.dag import GraphJob, graph_jobs
 
 HEADER = (
@@ -22,7 +23,7 @@ HEADER = (
 RAW = "data/archives/"  # the raw inputs, pinned by data.dvc
 CACHED = {".parquet", ".safetensors", ".html"}
 # Activated or not, the environment that the Makefile makes.
-COMMAND = 'PATH="$PWD/.venv/bin:$PATH" snakemake --configfile {config} -- {rules}'
+COMMAND = 'PATH="$PWD/.venv/bin:$PATH" snakemake --configfile {config} -- {targets}'
 
 
 def pipeline_text(config: Path) -> str:
@@ -53,7 +54,7 @@ def _family(jobs: Sequence[GraphJob], config: Path) -> dict[str, Any]:
     metrics = [name for name in kept if PurePath(name).name == "metrics.json"]
     others = [name for name in kept if name not in metrics]
     stage = {
-        "cmd": COMMAND.format(config=config, rules=" ".join(dict.fromkeys(job.rule for job in jobs))),
+        "cmd": COMMAND.format(config=config, targets=" ".join(dict.fromkeys(job.target for job in jobs))),
         "deps": inputs,
         "params": [{str(config): keys}] if (keys := _keys(jobs, config)) else [],
         # Snakemake removes what it makes anew; DVC must not, or it would all be made anew.
@@ -75,7 +76,7 @@ def _flagged(names: Iterable[str], **flags: bool) -> list[dict[str, Mapping[str,
 def _keys(jobs: Iterable[GraphJob], config: Path) -> list[str]:
     """Keys of the configuration that the results of these jobs depend on."""
     whole, given = load_config(config), yaml.safe_load(config.read_text(encoding="utf-8"))
-    keys = sorted({key for job in jobs for key in stage_parameters(_stage(job.rule), whole)})
+    keys = sorted({key for job in jobs for key in stage_parameters(_stage(job.rule), whole, job.wildcards)})
     for key in keys:
         section = given
         for part in key.split("."):
@@ -90,7 +91,7 @@ def _plots(results: str) -> list[dict[str, Any]]:
         {
             "training curves": {
                 "x": "step",
-                "y": {f"{results}/tokenizer/curves.csv": ["total", "reconstruction", "perceptual"]},
+                "y": {f"{results}/tokenizer/curves_v2l.csv": ["total", "reconstruction", "perceptual"]},
                 "title": "Loss terms of the tokenizer",
             }
         },

@@ -1,0 +1,130 @@
+"""Stage ``caption``: captions of held-out pictures from the frozen LLM, beside two floors (paper, Figure 5).
+
+Conditions: the picture's words after in-context samples; random words after the same samples; and, without the LLM,
+the caption that most often stands at training pictures.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from v2l.artifacts import write_rows
+from v2l.config.caption import CaptionConfig
+from v2l.config.llm import LlmConfig
+from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
+from v2l.errors import DataError
+from v2l.experiments.in_context import (
+    NO_PROMPT,
+    PICTURE_WORDS,
+    RANDOM_WORDS,
+    Answer,
+    Query,
+    Words,
+    answer_queries,
+    draw_context,
+    most_frequent,
+)
+from v2l.metrics.caption_scores import score_captions, tokenize
+from v2l.models.llm import load_llm
+from v2l.prompts.caption import caption_prompt
+from v2l.runtime import Runtime
+
+MOST_FREQUENT = "most frequent caption"
+CONDITIONS = (PICTURE_WORDS, RANDOM_WORDS, MOST_FREQUENT)
+
+# Picture, caption, and the columns about its prompt.
+_Output = tuple[str, str, Mapping[str, Any]]
+
+logger = logging.getLogger(__name__)
+
+
+def caption(
+    manifest: Path,
+    words: Path,
+    predictions: Path,
+    config: CaptionConfig,
+    llm: LlmConfig,
+    seed: int,
+    runtime: Runtime,
+) -> None:
+    """Writes a row a held-out picture and condition, with the scores of its caption (see `score_captions`).
+
+    A picture's references are all its captions that have a word; an in-context sample shows the first of them.
+    Raises DataError if a picture has no caption, too few pictures are held out or trained on, ArtifactError if one has
+    too few words, and ModelError if a prompt exceeds the LLM's context.
+    """
+    pictures = read_manifest(manifest)
+    captions = read_captions(pictures, manifest)
+    training, heldout = training_rows(pictures)["image_id"].tolist(), heldout_rows(pictures)["image_id"].tolist()
+    if len(heldout) < 2:
+        raise DataError(f"{manifest}: captions are scored on 2 or more held-out pictures, found {len(heldout)}")
+    chosen = [heldout[i] for i in evenly_spaced(len(heldout), config.max_images)]
+    picture_words = Words(words, config.num_global, config.separator, seed)
+    queries = make_queries(chosen, training, captions, picture_words, config, seed)
+    answers = answer_queries(queries, load_llm(llm, runtime), config.max_new_tokens, "captioning")
+    floor = most_frequent(text for image_id in training for text in captions[image_id])
+    table = prediction_rows(answers, floor, captions)
+    write_rows(predictions, table)
+    logger.info("%d pictures, CIDEr-D %s", len(chosen), table.groupby("condition")["cider_d"].mean().round(3).to_dict())
+
+
+def read_captions(pictures: pd.DataFrame, manifest: Path) -> dict[str, list[str]]:
+    """The captions of every picture that have a word. Raises DataError if a picture has none."""
+    captions = {
+        image_id: [text for text in texts if tokenize(text)]
+        for image_id, texts in zip(pictures["image_id"], pictures["captions"], strict=True)
+    }
+    if bare := [image_id for image_id, texts in captions.items() if not texts]:
+        raise DataError(f"{manifest}: {len(bare)} picture(s) have no caption with a word, the first is {bare[0]!r}")
+    return captions
+
+
+def make_queries(
+    image_ids: Sequence[str],
+    training: Sequence[str],
+    captions: Mapping[str, Sequence[str]],
+    words: Words,
+    config: CaptionConfig,
+    seed: int,
+) -> list[Query]:
+    """The prompts of every picture: its own words and random ones, after the same samples."""
+    queries = []
+    for image_id in image_ids:
+        context_ids = draw_context(training, config.num_context, seed, "caption", image_id)
+        samples = [(words.of(sample), captions[sample][0]) for sample in context_ids]
+        queries += [
+            Query(
+                image_id,
+                condition,
+                caption_prompt(samples, shown),
+                context_ids,
+                f"caption: picture {image_id}, {condition}",
+            )
+            for condition, shown in ((PICTURE_WORDS, words.of(image_id)), (RANDOM_WORDS, words.random(image_id)))
+        ]
+    return queries
+
+
+def prediction_rows(answers: Sequence[Answer], floor: str, captions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """One row a condition and picture, pictures in the order of the answers.
+
+    floor: the caption that every picture gets in the condition without LLM.
+    """
+    image_ids = dict.fromkeys(answer.query.item_id for answer in answers)
+    outputs: dict[str, list[_Output]] = {condition: [] for condition in CONDITIONS}
+    for answer in answers:
+        outputs[answer.query.condition].append((answer.query.item_id, answer.text, answer.prompt_columns))
+    outputs[MOST_FREQUENT] = [(image_id, floor, NO_PROMPT) for image_id in image_ids]
+    return pd.concat([_condition_rows(*item, captions) for item in outputs.items()], ignore_index=True)
+
+
+def _condition_rows(condition: str, outputs: Sequence[_Output], captions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """The rows of one condition; their scores are those of its whole set of captions."""
+    image_ids, predictions, prompts = zip(*outputs, strict=True)
+    references = [list(captions[image_id]) for image_id in image_ids]
+    scores = score_captions(predictions, references)
+    columns = {"image_id": image_ids, "condition": condition, "prediction": predictions, "references": references}
+    return pd.concat([pd.DataFrame(columns), scores, pd.DataFrame(prompts)], axis=1)
