@@ -85,6 +85,8 @@ rule caption_metrics:
         predictions=rules.caption.output.predictions,
     output:
         metrics=f"{RESULTS}/caption/metrics.json",
+    params:
+        parameters("caption-metrics"),
     log:
         f"{RESULTS}/logs/caption-metrics.log",
     shell:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+ItemName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # of a tokenizer, codebook or run: a part of file names
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 

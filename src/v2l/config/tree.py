@@ -12,19 +12,25 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from v2l.config.base import NonNegativeInt, PositiveInt, Section
+from v2l.config.base import ItemName, NonNegativeInt, PositiveInt, Section
+from v2l.config.caption import CaptionConfig
+from v2l.config.claims import ClaimsConfig
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.config.data import DataConfig, EpisodesConfig
 from v2l.config.fewshot import FewShotConfig
 from v2l.config.figures import FiguresConfig
 from v2l.config.llm import LlmConfig
+from v2l.config.masked import MaskedConfig
 from v2l.config.reconstruct import ReconstructConfig
+from v2l.config.restore import RestoreConfig
 from v2l.config.runtime import RuntimeConfig
 from v2l.config.semantics import SemanticsConfig
-from v2l.config.tokenizer import TokenizerConfig, TokensConfig
+from v2l.config.tokenizer import AnyTokenizerConfig, TokensConfig
 from v2l.config.train import TrainConfig
 from v2l.config.vocab import VocabConfig
+from v2l.config.vqa import VqaConfig
 from v2l.errors import ConfigError
+from v2l.graph.spec import MAIN_TOKENIZER
 
 
 class Config(Section):
@@ -43,38 +49,82 @@ class Config(Section):
     clip: Annotated[LockedTextConfig | OpenClipConfig, Field(discriminator="kind")]
     llm: LlmConfig
     vocab: VocabConfig
-    tokenizer: TokenizerConfig
+    tokenizers: dict[ItemName, AnyTokenizerConfig]
     train: TrainConfig
     tokens: TokensConfig = TokensConfig()
     episodes: EpisodesConfig
     fewshot: FewShotConfig
+    caption: CaptionConfig = CaptionConfig()
+    vqa: VqaConfig = VqaConfig()
     reconstruct: ReconstructConfig
     semantics: SemanticsConfig
+    restore: RestoreConfig = RestoreConfig()
+    masked: MaskedConfig = MaskedConfig()
+    claims: ClaimsConfig = ClaimsConfig()
     figures: FiguresConfig = FiguresConfig()
 
     @model_validator(mode="after")
     def _combinations(self) -> "Config":
-        ways, shots = max(self.episodes.ways), max(setting.shots for setting in self.fewshot.settings)
-        if self.data.max_classes is not None and ways > self.data.max_classes:
-            raise ValueError(
-                f"episodes.ways: {ways}-way needs at least {ways} classes, "
-                f"data.max_classes allows {self.data.max_classes}"
-            )
-        if shots > self.episodes.shots:
-            raise ValueError(
-                f"fewshot.settings: {shots} shots are asked for, episodes.shots draws {self.episodes.shots}"
-            )
-        wanted = max(self.tokenizer.num_global, *self.fewshot.num_global, *self.semantics.num_global)
-        if self.tokens.num_global < wanted:
-            raise ValueError(
-                f"tokens.num_global: {self.tokens.num_global} stored per picture, but {wanted} are used "
-                "(tokenizer.num_global, fewshot.num_global, semantics.num_global)"
-            )
+        for check in (_check_tokenizers, _check_fewshot, _check_num_global):
+            check(self)
         return self
 
 
+def _check_tokenizers(config: Config) -> None:
+    if getattr(config.tokenizers.get(MAIN_TOKENIZER), "kind", None) != "v2l":
+        raise ValueError(f"tokenizers: expected one of kind v2l under the name {MAIN_TOKENIZER}, the paper's own")
+    for name in config.restore.tokenizers:
+        if name not in config.tokenizers:
+            raise ValueError(f"restore.tokenizers: expected names of tokenizers, found {name}")
+        for task in config.restore.protocol.tasks:
+            try:
+                config.restore.protocol.region(task, config.tokenizers[name].grid)
+            except ValueError as error:
+                raise ValueError(f"restore.protocol: {error}") from None
+
+
+def _check_fewshot(config: Config) -> None:
+    ways = max(config.episodes.ways)
+    if config.data.max_classes is not None and ways > config.data.max_classes:
+        raise ValueError(
+            f"episodes.ways: {ways}-way needs at least {ways} classes, "
+            f"data.max_classes allows {config.data.max_classes}"
+        )
+    sources = [*config.vocab.codebooks, *config.tokenizers]
+    for name, run in config.fewshot.runs.items():
+        if run.max_shots > config.episodes.shots:
+            raise ValueError(
+                f"fewshot.runs.{name}: {run.max_shots} shots are asked for, "
+                f"episodes.shots draws {config.episodes.shots}"
+            )
+        if run.words not in sources:
+            raise ValueError(f"fewshot.runs.{name}.words: expected one of {', '.join(sources)}, found {run.words}")
+        if unknown := set(run.ways or ()) - set(config.episodes.ways):
+            raise ValueError(f"fewshot.runs.{name}.ways: expected some of {config.episodes.ways}, found {min(unknown)}")
+
+
+def _check_num_global(config: Config) -> None:
+    """Enough global tokens are stored for whoever reads them."""
+    wanted = {
+        **{f"tokenizers.{name}.num_global": tokenizer.num_global for name, tokenizer in config.tokenizers.items()},
+        **{
+            f"fewshot.runs.{name}.num_global": max(run.num_global)
+            for name, run in config.fewshot.runs.items()
+            if run.words in config.vocab.codebooks
+        },
+        "caption.num_global": config.caption.num_global,
+        "vqa.num_global": config.vqa.num_global,
+        "semantics.num_global": max(config.semantics.num_global),
+    }
+    key, most = max(wanted.items(), key=lambda item: item[1])
+    if config.tokens.num_global < most:
+        raise ValueError(f"tokens.num_global: {config.tokens.num_global} stored per picture, but {key} asks for {most}")
+
+
 def _describe(error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("locked_text", "open_clip")) or "(top level)"
+    # Below a section of several kinds pydantic names the kind as well; users do not.
+    kind = {"clip": 1, "tokenizers": 2}.get(error["loc"][0] if error["loc"] else "")
+    key = ".".join(str(part) for place, part in enumerate(error["loc"]) if place != kind) or "(top level)"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if error["type"] == "missing":

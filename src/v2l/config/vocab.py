@@ -1,10 +1,10 @@
 """Sections of the vocabulary room."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from v2l.config.base import NonNegativeInt, PositiveInt, Section
+from v2l.config.base import ItemName, NonNegativeInt, PositiveInt, Section
 
 
 class ExpandConfig(Section):
@@ -32,7 +32,22 @@ class FilterConfig(Section):
     min_count: NonNegativeInt = Field(100, description="kept are candidates with more than so many counts")
 
 
+class CodebookConfig(Section):
+    """A global codebook; the paper's is filtered, of all three orders."""
+
+    orders: Annotated[list[Annotated[int, Field(ge=1, le=3)]], Field(min_length=1)] = [1, 2, 3]
+    filtered: bool = Field(True, description="keep what training pictures are near to; false: every candidate")
+
+
 class VocabConfig(Section):
     expand: ExpandConfig
     embed: EmbedConfig
     filter: FilterConfig
+    main: ItemName = Field("orders_1_3", description="the codebook that tokenizers, captions and answers use")
+    codebooks: dict[ItemName, CodebookConfig] = {"orders_1_3": CodebookConfig()}
+
+    @model_validator(mode="after")
+    def _has_main(self) -> "VocabConfig":
+        if self.main not in self.codebooks:
+            raise ValueError(f"main must be one of codebooks ({', '.join(self.codebooks)}), found {self.main}")
+        return self

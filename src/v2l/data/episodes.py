@@ -5,6 +5,7 @@ pictures, so that a difference between two settings is a paired one.
 """
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from v2l.artifacts import read_rows, write_rows
 from v2l.config.data import EpisodesConfig
+from v2l.config.fewshot import RunConfig
 from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.seeds import numpy_generator
@@ -128,6 +130,26 @@ def _support_order(ways: int, config: EpisodesConfig, generator: np.random.Gener
     if config.order == "shuffled":
         return generator.permutation(ways * config.shots).tolist()
     return [int(c) * config.shots + shot for shot in range(config.shots) for c in generator.permutation(ways)]
+
+
+def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode]:
+    """The episodes that a run answers: the first ``per_way`` of each of its numbers of ways.
+
+    Raises DataError if there is none.
+    """
+    chosen: list[Episode] = []
+    for ways in sorted({episode.ways for episode in episodes}):
+        if run.ways is None or ways in run.ways:
+            chosen += [episode for episode in episodes if episode.ways == ways][: run.per_way]
+    if not chosen:
+        raise DataError(f"fewshot.runs: no episode has one of the numbers of ways {run.ways}")
+    return chosen
+
+
+def used_pictures(episodes: Iterable[Episode], max_shots: int) -> set[str]:
+    """Ids of the pictures that settings of at most so many shots show."""
+    supports = (image_id for episode in episodes for image_id, _ in episode.supports(max_shots))
+    return {*supports, *(episode.query_id for episode in episodes)}
 
 
 def read_episodes(path: Path) -> list[Episode]:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from v2l.artifacts import read_rows, write_rows
-from v2l.config.fewshot import FewShotConfig, InductionSetting
+from v2l.artifacts import write_rows
+from v2l.config.fewshot import AnswerConfig, InductionSetting, RunConfig
 from v2l.config.llm import LlmConfig
-from v2l.data.episodes import Episode, read_episodes
-from v2l.errors import ArtifactError
+from v2l.data.episodes import Episode, chosen_episodes, read_episodes, used_pictures
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Decoding, Free, OneOf
 from v2l.models.llm_generation import Request, shared_segments
 from v2l.prompts.fewshot import ANSWER_CUE, ANSWER_LEAD, BLOCK_START, classification_prompt, join_words
 from v2l.runtime import Runtime
+from v2l.words.spelling import read_words
 
 logger = logging.getLogger(__name__)
 
@@ -36,59 +36,37 @@ class Decision:
 
 def classify(
     episodes: Path,
-    global_tokens: Path,
-    global_rows: Path,
+    words: Path,
     predictions: Path,
-    config: FewShotConfig,
+    answer: AnswerConfig,
+    run_config: RunConfig,
+    run: str,
     llm: LlmConfig,
     runtime: Runtime,
 ) -> None:
-    """Writes one row a decision, ordered by episode, Kg and setting as in the configuration.
+    """Writes one row a decision of the run called ``run``, ordered by episode, Kg and setting as in the configuration.
 
-    Raises ArtifactError if a picture has no tokens, and ModelError if a prompt exceeds the LLM's context.
+    Raises ArtifactError if a picture has no words, and ModelError if a prompt exceeds the LLM's context.
     """
-    drawn = read_episodes(episodes)
-    words = read_words(global_tokens, global_rows, drawn, max(config.num_global))
-    decisions = make_decisions(drawn, words, config)
+    drawn = chosen_episodes(read_episodes(episodes), run_config)
+    read = read_words(words, used_pictures(drawn, run_config.max_shots), max(run_config.num_global))
+    separator = answer.separator if run_config.separator is None else run_config.separator
+    decisions = make_decisions(drawn, read, run_config, separator)
     model = load_llm(llm, runtime)
-    requests = make_requests(decisions, model, config)
-    answers = model.decode(model.generate(requests, "classification"))
-    table = prediction_rows(decisions, requests, answers)
+    requests = make_requests(decisions, model, answer)
+    answers = model.decode(model.generate(requests, f"classification, {run}"))
+    table = prediction_rows(decisions, requests, answers).assign(run=run, words=run_config.words)
     write_rows(predictions, table)
-    logger.info("%d decisions, %.3f correct", len(table), table["correct"].mean())
-
-
-def read_words(
-    global_tokens: Path, global_rows: Path, episodes: Sequence[Episode], num_global: int
-) -> dict[str, list[str]]:
-    """The ``num_global`` best n-grams of every picture in the episodes, as texts."""
-    codebook = read_rows(global_rows, ["text"])["text"].tolist()
-    pictures = read_rows(global_tokens, ["image_id", "global_ids"])
-    global_ids = dict(zip(pictures["image_id"], pictures["global_ids"], strict=True))
-    words = {}
-    for image_id in sorted({image for episode in episodes for image in (*episode.support_ids, episode.query_id)}):
-        if image_id not in global_ids:
-            raise ArtifactError(f"{global_tokens}: no tokens of picture {image_id!r}, which an episode uses")
-        ids = global_ids[image_id][:num_global]
-        if len(ids) < num_global:
-            raise ArtifactError(
-                f"{global_tokens}: expected {num_global} or more global ids of {image_id!r}, found {len(ids)}"
-            )
-        if not 0 <= min(ids) <= max(ids) < len(codebook):
-            raise ArtifactError(
-                f"{global_tokens}: global ids of {image_id!r} do not fit the {len(codebook)} of {global_rows}"
-            )
-        words[image_id] = [codebook[i] for i in ids]
-    return words
+    logger.info("%s: %d decisions, %.3f correct", run, len(table), table["correct"].mean())
 
 
 def make_decisions(
-    episodes: Sequence[Episode], words: Mapping[str, Sequence[str]], config: FewShotConfig
+    episodes: Sequence[Episode], words: Mapping[str, Sequence[str]], run: RunConfig, separator: str
 ) -> list[Decision]:
-    """Every episode with every Kg in every setting. words: n-gram texts of each picture, best first."""
+    """Every episode with every Kg in every setting. words: texts of each picture, best first."""
 
     def read(image_id: str, num_global: int) -> str:
-        return join_words(words[image_id][:num_global], config.separator)
+        return join_words(words[image_id][:num_global], separator)
 
     return [
         Decision(
@@ -104,12 +82,12 @@ def make_decisions(
             ),
         )
         for episode in episodes
-        for num_global in config.num_global
-        for setting in config.settings
+        for num_global in run.num_global
+        for setting in run.settings
     ]
 
 
-def make_requests(decisions: Sequence[Decision], llm: Llm, config: FewShotConfig) -> list[Request]:
+def make_requests(decisions: Sequence[Decision], llm: Llm, config: AnswerConfig) -> list[Request]:
     """What the LLM is to compute. The prompts of an episode share what they begin with, repeats above all."""
     ids = llm.tokenize([decision.prompt.removesuffix(ANSWER_LEAD) for decision in decisions])
     families: dict[tuple[str, int], list[int]] = defaultdict(list)
@@ -133,7 +111,7 @@ def make_requests(decisions: Sequence[Decision], llm: Llm, config: FewShotConfig
 class _Decodings:
     """The rule of each answer: one of the class names with induction, anything up to the line's end without."""
 
-    def __init__(self, llm: Llm, config: FewShotConfig) -> None:
+    def __init__(self, llm: Llm, config: AnswerConfig) -> None:
         newlines = frozenset(token_id for token_id, text in enumerate(llm.token_texts) if "\n" in text)
         self._free = Free(config.max_new_tokens, stop_ids=newlines)
         self._constraint = config.constraint

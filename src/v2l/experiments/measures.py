@@ -68,6 +68,17 @@ def in_passes(function: Callable[..., Tensor], *stacks: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def measured_rows(
+    clean: Tensor, decoded: Tensor, measures: Measures, psnr_channel: Literal["rgb", "luma"]
+) -> pd.DataFrame:
+    """As ``measure``, for any number of pictures [N, 3, H, W], in passes."""
+
+    def columns(*pair: Tensor) -> Tensor:
+        return torch.from_numpy(measure(*pair, measures, psnr_channel)[list(MEASURED)].to_numpy())
+
+    return pd.DataFrame(in_passes(columns, clean, decoded).numpy(), columns=list(MEASURED))
+
+
 def picture_png(picture: Tensor) -> bytes:
     """A picture [3, H, W] in [0, 1] as PNG."""
     buffer = io.BytesIO()

@@ -49,8 +49,8 @@ def reconstruct(
 ) -> None:
     """Writes a row of distances and a pair of network features per picture, and some pictures before and after.
 
-    name: of the tokenizer. Pictures are decoded from the stored tokens, clamped to [0, 1] and measured unrounded, in fp32.
-    Raises ArtifactError or DataError for inputs that do not fit.
+    name: of the tokenizer. Pictures are decoded from the stored tokens, clamped to [0, 1] and measured unrounded, in
+    fp32. Raises ArtifactError or DataError for inputs that do not fit.
     """
     items = _read_items(manifest, global_tokens, local_tokens, config.max_images)
     model = load_tokenizer(tokenizer).to(runtime.device)

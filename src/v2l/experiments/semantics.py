@@ -1,10 +1,11 @@
-"""Stage ``semantics``: how well an image's global tokens describe it, by n-gram order (paper, Table 2).
+"""Stage ``semantics``: how well an image's global tokens describe it, by codebook (paper, Table 2).
 
 CLIP score: cosine between an image feature and the text embedding of each of its Kg tokens, averaged. CLIP-R, the
 relative score: the same cosines on a scale where 0 is the worst and 1 the best candidate for that image, over one
 reference set, the candidates of all orders, so that codebooks can be compared.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,10 @@ from torch.nn.functional import normalize
 
 from v2l.artifacts import read_arrays, read_rows, write_rows
 from v2l.config.semantics import SemanticsConfig
-from v2l.config.vocab import FilterConfig
-from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
-from v2l.errors import DataError
+from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
+from v2l.errors import ArtifactError
 from v2l.runtime import Runtime
-from v2l.tokenizer.quantizers import nearest_rows
-from v2l.vocab.filter import Candidates, count_nearest, load_candidates
-
-CODEBOOKS = {"order 1": (1,), "orders 1-2": (1, 2), "orders 1-3": (1, 2, 3)}
+from v2l.vocab.filter import Candidates, load_candidates
 
 
 def similarity_range(features: Tensor, candidates: Candidates, block: int = 256) -> tuple[Tensor, Tensor]:
@@ -48,50 +45,61 @@ def semantics(
     features: Path,
     candidates: Path,
     embeddings: Path,
+    global_vectors: Sequence[Path],
+    global_tokens: Sequence[Path],
     rows: Path,
     config: SemanticsConfig,
-    filter_config: FilterConfig,
-    runtime: Runtime,
+    runtime: Runtime,  # noqa: ARG001
 ) -> None:
     """Writes a row a held-out picture, codebook and Kg: image_id, codebook, num_global, clip, clip_r, codebook_size.
 
-    Each codebook is filtered on the training pictures from the candidates of its orders alone. Raises DataError if one
-    has fewer rows than the largest Kg.
+    global_vectors, global_tokens: a file a codebook each, whose name ends with the codebook's. Raises ArtifactError if
+    they are not the same codebooks, or a picture has fewer tokens than the largest Kg.
     """
     pictures = read_manifest(manifest)
     vectors = torch.from_numpy(read_arrays(features, ["features"])["features"])
-    training, heldout = (
-        training_rows(pictures).index.to_numpy(copy=True),
-        heldout_rows(pictures).index.to_numpy(copy=True),
-    )
+    heldout = heldout_rows(pictures).index.to_numpy(copy=True)
     chosen = heldout[evenly_spaced(len(heldout), config.max_images)]
+    image_ids = pictures["image_id"].iloc[chosen]
     table = read_rows(candidates, ["ngram_id", "order", "text"])
-    arrays = read_arrays(embeddings, ["embeddings", "text_id"])
     low, high = similarity_range(vectors[chosen], load_candidates(table, embeddings))
     parts = []
-    for name, orders in CODEBOOKS.items():
-        subset = load_candidates(table, embeddings, orders)
-        counts = count_nearest(vectors[training], subset, len(table), filter_config.top_k, runtime.device)
-        kept = np.flatnonzero(counts.numpy() > filter_config.min_count)
-        if len(kept) < max(config.num_global):
-            raise DataError(
-                f"semantics.num_global: {max(config.num_global)} tokens a picture are asked of the codebook of {name}, "
-                f"which has {len(kept)} entries; lower it or vocab.filter.min_count"
-            )
-        codebook = torch.from_numpy(arrays["embeddings"][arrays["text_id"][kept]])
-        ids = nearest_rows(vectors[chosen], codebook, max(config.num_global))
+    for codebook, (vectors_file, tokens_file) in sorted(_by_codebook(global_vectors, global_tokens).items()):
+        rows_of = torch.from_numpy(read_arrays(vectors_file, ["codebook"])["codebook"])
+        ids = _read_ids(tokens_file, image_ids, max(config.num_global))
         for num_global in config.num_global:
-            clip, clip_r = score_tokens(vectors[chosen], codebook, ids[:, :num_global], low, high)
+            clip, clip_r = score_tokens(vectors[chosen], rows_of, ids[:, :num_global], low, high)
             parts.append(
                 pd.DataFrame(
                     {
-                        "image_id": pictures["image_id"].iloc[chosen].to_numpy(),
-                        "codebook": name,
+                        "image_id": image_ids.to_numpy(),
+                        "codebook": codebook,
                         "num_global": num_global,
                         "clip": clip.numpy(),
                         "clip_r": clip_r.numpy(),
-                        "codebook_size": len(kept),
+                        "codebook_size": len(rows_of),
                     }
                 )
             )
     write_rows(rows, pd.concat(parts))
+
+
+def _by_codebook(vectors: Sequence[Path], tokens: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
+    """The two files of each codebook, by the name that theirs end with."""
+    first = {path.stem.removeprefix("codebook_"): path for path in vectors}
+    second = {path.stem.removeprefix("global_"): path for path in tokens}
+    if first.keys() != second.keys():
+        raise ArtifactError(
+            f"semantics: expected tokens of {', '.join(sorted(first))}, found {', '.join(sorted(second))}"
+        )
+    return {name: (first[name], second[name]) for name in first}
+
+
+def _read_ids(file: Path, image_ids: pd.Series, count: int) -> Tensor:
+    """The ``count`` best global ids of the pictures, [N, count] int64."""
+    stored = read_rows(file, ["image_id", "global_ids"]).set_index("image_id")["global_ids"]
+    if absent := [image_id for image_id in image_ids if image_id not in stored.index]:
+        raise ArtifactError(f"{file}: expected tokens of {absent[0]}, found none")
+    if (found := stored.str.len().min()) < count:
+        raise ArtifactError(f"{file}: global_ids: semantics.num_global asks for {count} a picture, found {found}")
+    return torch.from_numpy(np.stack([ids[:count] for ids in stored.loc[image_ids]]).astype(np.int64))

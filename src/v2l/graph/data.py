@@ -36,7 +36,6 @@ STAGES = (
         "Ask templated questions about the pictures, each with ten answers.",
         inputs={"manifest": PICTURES},
         outputs={"questions": QUESTIONS},
-        params={"config": "questions"},
         seeded=True,
         compute=False,
     ),

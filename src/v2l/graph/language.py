@@ -94,6 +94,7 @@ STAGES = (
         "CIDEr-D, BLEU-4 and ROUGE-L with intervals.",
         inputs={"predictions": CAPTIONS},
         outputs={"metrics": CAPTION_SCORES},
+        seeded=True,
         compute=False,
     ),
     Stage(

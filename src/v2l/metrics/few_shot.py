@@ -1,5 +1,6 @@
 """Stage ``classify-metrics``: few-shot accuracy with intervals (paper, Table 1)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,19 @@ from v2l.metrics.intervals import Estimate, mean_interval, proportion_interval
 AVERAGE = "average"
 
 
-def classify_metrics(predictions: Path, metrics: Path) -> None:
-    """Few-shot accuracy of every setting and their average (paper, Table 1). Raises ArtifactError."""
-    frame = read_measures(predictions, ["episode_id", "ways", "num_global", "setting"], ["correct"])
-    write_json(metrics, few_shot_metrics(frame, predictions))
+COLUMNS = ("episode_id", "run", "ways", "num_global", "setting")
+
+
+def classify_metrics(predictions: Sequence[Path], metrics: Path) -> None:
+    """Few-shot accuracy of every run, setting and their average (paper, Table 1). Raises ArtifactError."""
+    entries: Metrics = {}
+    for file in predictions:
+        entries |= few_shot_metrics(read_measures(file, COLUMNS, ["correct"]), file)
+    write_json(metrics, entries)
 
 
 def few_shot_metrics(frame: pd.DataFrame, file: Path) -> Metrics:
-    """frame: one row a decision with episode_id, ways, num_global, setting and correct.
+    """frame: one row a decision with episode_id, run, ways, num_global, setting and correct.
 
     A setting's accuracy is a share of independent episodes. The settings of an episode have its classes and query in
     common, so the average's interval is over episodes: mean over the settings of each, then the t-interval.
@@ -34,8 +40,8 @@ def few_shot_metrics(frame: pd.DataFrame, file: Path) -> Metrics:
         return mean_interval(_episode_means(rows, file))
 
     return {
-        **grouped("accuracy", frame, file, ["ways", "num_global", "setting"], share),
-        **grouped("accuracy", frame, file, ["ways", "num_global"], average, setting=AVERAGE),
+        **grouped("accuracy", frame, file, ["run", "ways", "num_global", "setting"], share),
+        **grouped("accuracy", frame, file, ["run", "ways", "num_global"], average, setting=AVERAGE),
     }
 
 

@@ -28,6 +28,7 @@ class Llm:
     vocab_size: number of token ids that model and tokenizer share (paper: |T|); only these are generated.
     max_context: longest sequence, prompt and answer together.
     start_ids: what the tokenizer puts before a text (``<s>`` for LLaMA, nothing for SmolLM2).
+    model: the network itself, frozen; for whoever tunes adapters on top of it.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Llm:
     ) -> None:
         # Either may have more: rows of padding in the model, added tokens in the tokenizer.
         self.vocab_size = min(len(tokenizer), len(model.get_input_embeddings().weight))
-        self._model = model
+        self.model = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
         self.max_context = max_context
@@ -64,10 +65,23 @@ class Llm:
         *texts, anchor = self._tokenizer.batch_decode(anchored, clean_up_tokenization_spaces=False)
         return [text[len(anchor) :] for text in texts]
 
+    def with_adapter(self, folder: Path) -> "Llm":
+        """The same language model with the LoRA adapter in ``folder`` applied; this one is not to be used any more.
+
+        Raises ModelError if the adapter is not one for this model.
+        """
+        import peft  # slow to import, and few stages need it
+
+        try:
+            self.model = peft.PeftModel.from_pretrained(self.model, folder).eval().requires_grad_(False)
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder}: no LoRA adapter for this model ({_first_line(error)})") from error
+        return self
+
     @property
     def input_embeddings(self) -> Tensor:
         """The frozen embedding of every token id, [vocab_size, d], in the model's precision."""
-        return self._model.get_input_embeddings().weight[: self.vocab_size]
+        return self.model.get_input_embeddings().weight[: self.vocab_size]
 
     @cached_property
     def token_texts(self) -> list[str]:
@@ -79,6 +93,18 @@ class Llm:
 
         Equal to generating one by one. Raises ModelError if a prompt with its longest answer exceeds the context.
         """
+        generation = self._generation(requests)
+        with Progress(title, generation.num_tokens, "prompt tokens") as progress:
+            generation.run(lambda count: progress.advance(count, f"{generation.num_answered}/{len(requests)} answers"))
+        return generation.answers
+
+    def answer(self, requests: Sequence[Request]) -> list[list[int]]:
+        """As ``generate``, without progress: for callers that ask many times and show their own."""
+        generation = self._generation(requests)
+        generation.run(lambda _: None)
+        return generation.answers
+
+    def _generation(self, requests: Sequence[Request]) -> Generation:
         for request in requests:
             length = request.num_prompt_tokens + request.decoding.max_new_tokens
             if length > self.max_context:
@@ -86,10 +112,7 @@ class Llm:
                     f"{request.name}: {request.num_prompt_tokens} tokens and an answer of up to "
                     f"{request.decoding.max_new_tokens} exceed the LLM's context of {self.max_context}"
                 )
-        generation = Generation(self._model, requests, self.vocab_size, self._batch_tokens)
-        with Progress(title, generation.num_tokens, "prompt tokens") as progress:
-            generation.run(lambda count: progress.advance(count, f"{generation.num_answered}/{len(requests)} answers"))
-        return generation.answers
+        return Generation(self.model, requests, self.vocab_size, self._batch_tokens)
 
 
 def load_llm(config: LlmConfig, runtime: Runtime) -> Llm:

@@ -27,6 +27,35 @@ class Free:
         return () if complete else None
 
 
+class Within:
+    """Exactly ``count`` ids, each below ``limit``: tokens of a vocabulary that is a beginning of the LLM's."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        self.max_new_tokens = count
+        self._ids = range(limit)
+
+    def allowed(self, answer: Sequence[int]) -> Sequence[int]:
+        return () if len(answer) == self.max_new_tokens else self._ids
+
+
+class FillIn:
+    """A whole sequence of which some ids are given: only the others are chosen.
+
+    ids: the sequence.   missing: whether the id at a place is to be chosen, below ``limit`` if there is one.
+    """
+
+    def __init__(self, ids: Sequence[int], missing: Sequence[bool], limit: int | None = None) -> None:
+        """Raises ValueError if the two differ in length."""
+        self._choices = [
+            (None if limit is None else range(limit)) if open_ else (given,)
+            for given, open_ in zip(ids, missing, strict=True)
+        ]
+        self.max_new_tokens = len(self._choices)
+
+    def allowed(self, answer: Sequence[int]) -> Sequence[int] | None:
+        return () if len(answer) == self.max_new_tokens else self._choices[len(answer)]
+
+
 class OneOf:
     """One of the given id sequences ("names"), or a mixture of them.
 

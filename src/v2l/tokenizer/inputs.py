@@ -1,11 +1,13 @@
 """What the tokenizer needs of earlier stages: the local codebook, image features and the global tokens they select."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from v2l.artifacts import read_arrays
+from v2l.artifacts import read_arrays, read_rows
 from v2l.errors import ArtifactError
 from v2l.tokenizer.quantizers import nearest_rows
 
@@ -43,3 +45,20 @@ def read_image_features(path: Path, num_pictures: int) -> Tensor:
     if len(features) != num_pictures:
         raise ArtifactError(f"{path}: features: expected {num_pictures} rows, one per picture, found {len(features)}")
     return features
+
+
+def read_global_vectors(image_ids: Sequence[str], tokens: Path, vectors: Path, count: int) -> Tensor | None:
+    """Vectors [N, count, d] of the pictures' best global tokens; None where the decoder attends to none.
+
+    Raises ArtifactError for a picture without tokens, or with fewer.
+    """
+    if not count:
+        return None
+    codebook = torch.from_numpy(read_arrays(vectors, ["codebook"])["codebook"])
+    stored = read_rows(tokens, ["image_id", "global_ids"]).set_index("image_id")["global_ids"]
+    for image_id in image_ids:
+        found = len(stored[image_id]) if image_id in stored.index else 0
+        if found < count:
+            raise ArtifactError(f"{tokens}: expected {count} or more global ids of {image_id}, found {found}")
+    ids = np.stack([stored[image_id][:count] for image_id in image_ids]).astype(np.int64)
+    return codebook[torch.from_numpy(ids)]

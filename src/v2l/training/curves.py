@@ -1,7 +1,7 @@
 """The loss terms by step: kept for the curves artifact, shown in TensorBoard."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -28,16 +28,17 @@ COLUMNS = (
 class Curves:
     """A row of loss terms every so many steps; a term that does not exist yet (the GAN's) is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Sequence[str] = COLUMNS) -> None:
+        self._columns = columns
         self._rows: list[list[float]] = []
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Appends the values of one step, by the names in COLUMNS."""
-        self._rows.append([values.get(name, math.nan) for name in COLUMNS])
+        """Appends the values of one step, by the names of the columns."""
+        self._rows.append([values.get(name, math.nan) for name in self._columns])
 
     def to_tensor(self) -> Tensor:
         """[rows, columns] float64."""
-        return torch.tensor(self._rows, dtype=torch.float64).reshape(-1, len(COLUMNS))
+        return torch.tensor(self._rows, dtype=torch.float64).reshape(-1, len(self._columns))
 
     def load_tensor(self, values: Tensor) -> None:
         """The inverse of ``to_tensor``."""
@@ -45,4 +46,4 @@ class Curves:
 
     def write(self, path: Path) -> None:
         """Writes the curves as a table."""
-        write_rows(path, pd.DataFrame(self._rows, columns=list(COLUMNS)).astype({"step": "int64"}))
+        write_rows(path, pd.DataFrame(self._rows, columns=list(self._columns)).astype({"step": "int64"}))

@@ -3,7 +3,7 @@
 For every training picture the nearest candidates by cosine get a count; candidates with more than a threshold stay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
-from v2l.config.vocab import FilterConfig
+from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.progress import Progress
@@ -36,7 +36,7 @@ class Candidates:
     size: Tensor
 
 
-def load_candidates(rows: pd.DataFrame, embeddings: Path, orders: tuple[int, ...] = (1, 2, 3)) -> Candidates:
+def load_candidates(rows: pd.DataFrame, embeddings: Path, orders: Sequence[int] = (1, 2, 3)) -> Candidates:
     """The eligible candidates of the given n-gram orders. Raises ArtifactError if rows and embeddings do not match."""
     arrays = read_arrays(embeddings, ["embeddings", "text_id", "eligible"])
     if len(rows) != len(arrays["text_id"]):
@@ -97,21 +97,25 @@ def filter_vocabulary(
     rows: Path,
     vectors: Path,
     config: FilterConfig,
+    codebook_config: CodebookConfig,
+    codebook: str,
     runtime: Runtime,
 ) -> None:
-    """Writes the global codebook: rows (ngram_id, order, text, count) and ``codebook`` [G, d] float32.
+    """Writes the global codebook of that name: rows (ngram_id, order, text, count) and ``codebook`` [G, d] float32.
 
+    Only candidates of the codebook's orders compete; without filtering all of them stay, whatever their counts.
     Raises DataError if no candidate has enough counts.
     """
     table = read_rows(candidates, ["ngram_id", "order", "text"])
     training = training_rows(read_manifest(manifest)).index.to_numpy(copy=True)
     pictures = torch.from_numpy(read_arrays(features, ["features"])["features"][training])
-    eligible = load_candidates(table, embeddings)
+    eligible = load_candidates(table, embeddings, codebook_config.orders)
     counts = count_nearest(pictures, eligible, len(table), config.top_k, runtime.device).numpy()
-    kept = np.flatnonzero(counts > config.min_count)
+    kept = np.flatnonzero(counts > config.min_count) if codebook_config.filtered else np.sort(eligible.members.numpy())
     if len(kept) == 0:
         raise DataError(
-            f"vocab.filter.min_count: no candidate has more than {config.min_count} counts on {len(pictures)} training "
+            f"vocab.filter.min_count: no candidate of codebook {codebook} has more than {config.min_count} counts on "
+            f"{len(pictures)} training "
             f"pictures; the highest count is {counts.max()}"
         )
     arrays = read_arrays(embeddings, ["embeddings", "text_id"])

@@ -1,0 +1,101 @@
+"""Claims about few-shot classification (paper, Table 1): items are episodes, of both numbers of ways together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from v2l.claims.statistics import Claim, item_means, judged, paired_difference, untested
+from v2l.graph.spec import MAIN_TOKENIZER
+
+COLUMNS = ["run", "episode_id", "ways", "num_global", "setting", "induction", "shots", "repeats", "correct"]
+BASELINES = {"vqgan": "VQ-GAN", "lqae": "LQAE-like", "spae": "SPAE-like"}
+
+
+def few_shot_claims(predictions: Mapping[str, tuple[Path, pd.DataFrame]], llm: str) -> list[Claim]:
+    """predictions: file and rows of every run, by run. llm: what the prompts were read by."""
+    if MAIN_TOKENIZER not in predictions:
+        return [untested(claim, "no few-shot run of V2L") for claim in _statements(llm).values()]
+    file, rows = predictions[MAIN_TOKENIZER]
+    claims = _statements(f"{llm}, {rows['episode_id'].nunique()} episodes, {_ways(rows)}")
+    guided = rows[rows["induction"]]
+    plain = guided[guided["repeats"] == 0]
+    once = guided[guided["shots"] == 1]
+    pairs = {
+        "global_tokens": _ends(guided, "num_global"),
+        "induction": _sides(rows[(rows["shots"] == 1) & (rows["repeats"] == 0)], "induction", True, False),
+        "shots": _ends(plain, "shots"),
+        "repeats": _ends(once, "repeats"),
+    }
+    judgements = [_judge(claims[name], pair, [file]) for name, pair in pairs.items()]
+    return judgements + [
+        _against(claims[name], guided, file, predictions[name])
+        if name in predictions
+        else untested(claims[name], "no few-shot run of this baseline")
+        for name in BASELINES
+    ]
+
+
+def _statements(scale: str) -> dict[str, Claim]:
+    def claim(name: str, text: str, statistic: str) -> Claim:
+        return Claim(f"few_shot_{name}", text, statistic, "points", scale)
+
+    return {
+        "global_tokens": claim(
+            "global_tokens", "More global tokens raise few-shot accuracy.",
+            "accuracy with the largest minus that with the smallest Kg, mean over settings with induction",
+        ),
+        "induction": claim(
+            "induction", "The induction line raises few-shot accuracy.", "accuracy with minus without it, K = 1"
+        ),
+        "shots": claim(
+            "shots", "More support examples raise few-shot accuracy.",
+            "accuracy with the largest K minus K = 1, with induction, no repeats",
+        ),
+        "repeats": claim(
+            "repeats", "Repeating the support examples raises few-shot accuracy.",
+            "accuracy with most repeats minus none, with induction, K = 1",
+        ),
+    } | {
+        name: claim(
+            f"beats_{name}", f"V2L's words serve few-shot classification better than the tokens of {label}.",
+            f"accuracy of V2L minus {label}, settings with induction that both have; equal Kg, or V2L's largest",
+        )
+        for name, label in BASELINES.items()
+    }  # fmt: skip
+
+
+def _ways(rows: pd.DataFrame) -> str:
+    return " and ".join(f"{ways}-way" for ways in sorted(rows["ways"].unique()))
+
+
+def _sides(rows: pd.DataFrame, column: str, better: object, worse: object) -> tuple[pd.Series, pd.Series]:
+    """Accuracy of every episode on both sides; only settings and Kg that both sides have enter by construction."""
+    sides = (rows[rows[column] == value] for value in (better, worse))
+    first, second = (item_means(side, "episode_id", "correct") for side in sides)
+    return first, second
+
+
+def _ends(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series] | None:
+    """The largest against the smallest value of a column; None where there is but one."""
+    values = sorted(rows[column].unique())
+    return _sides(rows, column, values[-1], values[0]) if len(values) > 1 else None
+
+
+def _judge(claim: Claim, pair: tuple[pd.Series, pd.Series] | None, files: list[Path]) -> Claim:
+    if pair is None:
+        return untested(claim, "the configuration has only one side of the comparison")
+    return judged(claim, paired_difference(*pair), files, factor=100)
+
+
+def _against(claim: Claim, own: pd.DataFrame, file: Path, other: tuple[Path, pd.DataFrame]) -> Claim:
+    """V2L against a baseline, cell by cell of episode, setting and Kg, then averaged over an episode."""
+    baseline = other[1][other[1]["induction"]]
+    largest = own["num_global"].max()
+    matched = baseline["num_global"].where(baseline["num_global"].isin(own["num_global"].unique()), largest)
+    keys = ["episode_id", "setting", "matched"]
+    cells = baseline.assign(matched=matched).merge(
+        own.assign(matched=own["num_global"]), on=keys, suffixes=("_baseline", "_own")
+    )
+    pair = (item_means(cells, "episode_id", f"correct_{side}") for side in ("own", "baseline"))
+    return judged(claim, paired_difference(*pair), [file, other[0]], factor=100)

@@ -1,0 +1,69 @@
+"""Stage ``claims``: the paper's claims, each with statistic, interval and a verdict that is computed, never typed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from v2l.artifacts import read_rows, write_json
+from v2l.claims.few_shot import COLUMNS as FEW_SHOT_COLUMNS
+from v2l.claims.few_shot import few_shot_claims
+from v2l.claims.language import ANSWER_COLUMNS, CAPTION_COLUMNS, answer_claims, caption_claims
+from v2l.claims.pictures import (
+    MASKED_COLUMNS,
+    RECONSTRUCTION_COLUMNS,
+    RESTORATION_COLUMNS,
+    masked_claims,
+    reconstruction_claims,
+    restoration_claims,
+)
+from v2l.claims.semantics import COLUMNS as SEMANTICS_COLUMNS
+from v2l.claims.semantics import semantics_claims
+from v2l.claims.statistics import Claim
+from v2l.config.claims import ClaimsConfig
+from v2l.config.llm import LlmConfig
+from v2l.errors import ArtifactError
+
+
+def claims(
+    classify: Sequence[Path],
+    semantics: Path,
+    reconstruct: Sequence[Path],
+    restore: Sequence[Path],
+    caption: Path,
+    vqa: Path,
+    masked: Path,
+    claims: Path,
+    config: ClaimsConfig,
+    llm: LlmConfig,
+) -> None:
+    """Writes the claims as a list of records, in the order of the paper's tables. Raises ArtifactError."""
+    judged = [
+        *few_shot_claims(_by_name(classify, "run", FEW_SHOT_COLUMNS), llm.source),
+        *semantics_claims(semantics, read_rows(semantics, SEMANTICS_COLUMNS), config.margin),
+        *reconstruction_claims(_by_name(reconstruct, "tokenizer", RECONSTRUCTION_COLUMNS)),
+        *restoration_claims(_by_name(restore, "tokenizer", RESTORATION_COLUMNS), llm.source),
+        *masked_claims(masked, read_rows(masked, MASKED_COLUMNS), llm.source),
+        *caption_claims(caption, read_rows(caption, CAPTION_COLUMNS), llm.source),
+        *answer_claims(vqa, read_rows(vqa, ANSWER_COLUMNS), llm.source),
+        larger_llms(llm.source),
+    ]
+    write_json(claims, [asdict(claim) for claim in judged])
+
+
+def larger_llms(source: str) -> Claim:
+    """A configuration has one LLM, so this claim needs runs of several configurations side by side."""
+    return Claim("larger_llms", "Larger LLMs do better.", "none", "", f"one LLM in this run, {source}")
+
+
+def _by_name(files: Sequence[Path], column: str, columns: list[str]) -> dict[str, tuple[Path, pd.DataFrame]]:
+    """File and rows by the name that all rows of a file share. Raises ArtifactError if they share none."""
+    found = {}
+    for file in files:
+        rows = read_rows(file, columns)
+        names = rows[column].unique().tolist()
+        if len(names) != 1:
+            raise ArtifactError(f"{file}: column {column}: expected one name, found {len(names)}")
+        found[names[0]] = (file, rows)
+    return found

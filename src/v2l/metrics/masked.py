@@ -1,0 +1,21 @@
+"""Stage ``masked-metrics``: masked restoration by condition (paper, Figure 8)."""
+
+from pathlib import Path
+
+from v2l.artifacts import read_rows, write_json
+from v2l.metrics.entries import Metrics, grouped, mean_of, read_measures
+from v2l.metrics.reconstruction import MEANS
+
+BY = ["condition"]
+
+
+def masked_metrics(rows: Path, metrics: Path) -> None:
+    """Means over pictures; tokens restored where a condition predicts tokens. Raises ArtifactError."""
+    entries: Metrics = {}
+    frame = read_measures(rows, BY, MEANS)
+    for measure in MEANS:
+        entries |= grouped(measure, frame, rows, BY, mean_of(measure))
+    predicted = frame.assign(tokens_restored=read_rows(rows, ["tokens_restored"])["tokens_restored"])
+    predicted = predicted.dropna(subset=["tokens_restored"])
+    entries |= grouped("tokens_restored", predicted, rows, BY, mean_of("tokens_restored"))
+    write_json(metrics, entries)
