@@ -5,7 +5,8 @@ import pytest
 
 from v2l.artifacts import read_rows, write_rows
 from v2l.config.data import EpisodesConfig
-from v2l.data.episodes import COLUMNS, draw_all, episodes, read_episodes
+from v2l.config.fewshot import RunConfig
+from v2l.data.episodes import COLUMNS, chosen_episodes, draw_all, episodes, read_episodes, used_pictures
 from v2l.data.manifest import COLUMNS as MANIFEST_COLUMNS
 from v2l.errors import ArtifactError, DataError
 
@@ -112,8 +113,46 @@ def test_too_few_classes_are_refused_with_both_numbers():
 def test_more_shots_than_drawn_are_refused(tmp_path: Path):
     write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
     episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)
-    with pytest.raises(DataError, match="5 shots asked for, but episode 2-way/0000 was drawn with 3"):
+    with pytest.raises(DataError, match="runs: 5 shots asked for, but episode 2-way/0000 was drawn with 3"):
         read_episodes(tmp_path / "episodes.parquet")[0].supports(5)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path):
+    """20 episodes of 2 ways and 20 of 5, with 3 shots."""
+    write_rows(tmp_path / "manifest.parquet", manifest(NAMES))
+    episodes(tmp_path / "manifest.parquet", tmp_path / "episodes.parquet", config(), seed=0)
+    return read_episodes(tmp_path / "episodes.parquet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [f"{ways}-way/{number:04d}" for ways in (2, 5) for number in range(20)]),
+        ({"per_way": 3}, [f"{ways}-way/{number:04d}" for ways in (2, 5) for number in range(3)]),
+        ({"per_way": 2, "ways": [5]}, ["5-way/0000", "5-way/0001"]),
+        ({"per_way": 30, "ways": [5]}, [f"5-way/{number:04d}" for number in range(20)]),
+        ({"per_way": 1, "ways": [5, 2]}, ["2-way/0000", "5-way/0000"]),
+    ],
+)
+def test_a_run_answers_the_first_episodes_of_its_ways(drawn, changes: dict, expected: list[str]):
+    run = RunConfig(words="order_1", **changes)
+    assert [episode.episode_id for episode in chosen_episodes(drawn, run)] == expected
+
+
+def test_ways_that_no_episode_has_are_refused(drawn):
+    with pytest.raises(DataError, match=r"fewshot\.runs: no episode has 3 ways; there are \[2, 5\]"):
+        chosen_episodes(drawn, RunConfig(words="order_1", ways=[2, 3]))
+
+
+def test_used_pictures_are_the_query_and_the_shots_that_are_shown(drawn):
+    for shots in (1, 3):
+        expected = set()
+        for episode in drawn[:7]:
+            for place, image_id in enumerate(episode.support_ids):
+                expected |= {image_id} if place % 3 < shots else set()
+            expected.add(episode.query_id)
+        assert used_pictures(drawn[:7], shots) == expected
 
 
 @pytest.mark.parametrize(

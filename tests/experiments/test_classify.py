@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from v2l.artifacts import read_rows, sha256_file, write_rows
-from v2l.config.fewshot import FewShotConfig
+from v2l.config.fewshot import AnswerConfig, RunConfig
 from v2l.config.llm import LlmConfig
 from v2l.data.episodes import Episode
-from v2l.errors import ArtifactError, ModelError
+from v2l.errors import ArtifactError, DataError, ModelError
+from v2l.experiments import classify as classify_module
 from v2l.experiments.classify import (
     begins_with_name,
     classify,
     make_decisions,
     make_requests,
     prediction_rows,
-    read_words,
 )
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free
@@ -55,6 +55,8 @@ COLUMNS = [
     "prompt_sha256",
     "prompt",
     "num_prompt_tokens",
+    "run",
+    "words",
 ]
 
 
@@ -67,8 +69,11 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def make_config(**changes) -> FewShotConfig:
-    return FewShotConfig(**{"num_global": [1, 3], "settings": SETTINGS, "max_new_tokens": 4, **changes})
+ANSWER = AnswerConfig(max_new_tokens=4)
+
+
+def make_run(**changes) -> RunConfig:
+    return RunConfig(**{"words": "order_1", "num_global": [1, 3], "settings": SETTINGS, **changes})
 
 
 def make_episodes() -> list[Episode]:
@@ -80,17 +85,15 @@ def make_episodes() -> list[Episode]:
 
 
 def write_inputs(folder: Path) -> dict[str, Path]:
-    """Episodes, tokens and global codebook as their stages write them."""
-    texts = sorted({word for words in WORDS.values() for word in words})
-    rows = [vars(episode) for episode in make_episodes()]
-    paths = {name: folder / f"{name}.parquet" for name in ("episodes", "global_tokens", "global_rows")}
-    write_rows(paths["episodes"], rows)
-    write_rows(
-        paths["global_tokens"],
-        [{"image_id": image, "global_ids": [texts.index(word) for word in words]} for image, words in WORDS.items()],
-    )
-    write_rows(paths["global_rows"], pd.DataFrame({"text": texts}))
+    """Episodes and words as their stages write them."""
+    paths = {name: folder / f"{name}.parquet" for name in ("episodes", "words")}
+    write_rows(paths["episodes"], [vars(episode) for episode in make_episodes()])
+    write_rows(paths["words"], [{"image_id": image, "words": words} for image, words in WORDS.items()])
     return paths
+
+
+def run_stage(inputs: dict[str, Path], path: Path, run: RunConfig, llm: LlmConfig, runtime: Runtime) -> None:
+    classify(**inputs, predictions=path, answer=ANSWER, run_config=run, run="tested", llm=llm, runtime=runtime)
 
 
 def make_runtime(dtype: torch.dtype, batch_tokens: int) -> Runtime:
@@ -135,25 +138,21 @@ def test_names_of_several_words_and_with_signs_count_whole():
 
 def test_stage_writes_one_row_a_decision_in_fixed_order(tmp_path: Path, source: LlmConfig):
     path = tmp_path / "predictions.parquet"
-    config = make_config()
-    classify(
-        **write_inputs(tmp_path),
-        predictions=path,
-        config=config,
-        llm=source,
-        runtime=make_runtime(torch.bfloat16, 2048),
-    )
+    run = make_run()
+    run_stage(write_inputs(tmp_path), path, run, source, make_runtime(torch.bfloat16, 2048))
     table = read_rows(path, COLUMNS)
     assert pd.read_parquet(path).columns.tolist() == COLUMNS
     assert list(zip(table["episode_id"], table["num_global"], table["setting"], strict=True)) == [
         (episode.episode_id, num_global, setting.name)
         for episode in make_episodes()
         for num_global in (1, 3)
-        for setting in config.settings
+        for setting in run.settings
     ]
     assert [hashlib.sha256(prompt.encode()).hexdigest() for prompt in table["prompt"]] == table[
         "prompt_sha256"
     ].tolist()
+    assert (table["run"] == "tested").all()
+    assert (table["words"] == "order_1").all()
     assert table.loc[table["induction"], "prediction"].isin(["wolf", "bus"]).all()
     assert table["prompt"][6] == (
         "For each of the following input output pairs, output is one of ['wolf' or 'bus']\n"
@@ -171,31 +170,31 @@ def test_token_budget_changes_no_byte_of_the_predictions(tmp_path: Path, source:
     hashes = []
     for budget in (1, 4096):
         path = tmp_path / f"{budget}.parquet"
-        config = make_config(num_global=[1], settings=[SETTINGS[0], SETTINGS[1], SETTINGS[3]])
-        classify(**inputs, predictions=path, config=config, llm=source, runtime=make_runtime(dtype, budget))
+        run = make_run(num_global=[1], settings=[SETTINGS[0], SETTINGS[1], SETTINGS[3]])
+        run_stage(inputs, path, run, source, make_runtime(dtype, budget))
         hashes.append(sha256_file(path))
     assert hashes[0] == hashes[1]
 
 
 def test_shared_prefixes_change_no_answer(llm: Llm):
-    config = make_config(num_global=[1], settings=[SETTINGS[1], *SETTINGS[3:]], constraint="positionwise")
-    requests = make_requests(make_decisions(make_episodes()[:1], WORDS, config), llm, config)
+    run = make_run(num_global=[1], settings=[SETTINGS[1], *SETTINGS[3:]])
+    decisions = make_decisions(make_episodes()[:1], WORDS, run, ", ")
+    requests = make_requests(decisions, llm, AnswerConfig(constraint="positionwise"))
     assert max(len(request.segments) for request in requests) > 2
     whole = [Request((sum(request.segments, ()),), request.decoding) for request in requests]
     assert llm.generate(requests, "test") == llm.generate(whole, "test")
 
 
 def test_prompts_are_tokenised_as_whole_texts(llm: Llm):
-    config = make_config(separator="")
-    decisions = make_decisions(make_episodes(), WORDS, config)
-    for decision, request in zip(decisions, make_requests(decisions, llm, config), strict=True):
+    decisions = make_decisions(make_episodes(), WORDS, make_run(), "")
+    for decision, request in zip(decisions, make_requests(decisions, llm, ANSWER), strict=True):
         (ids,) = llm.tokenize([decision.prompt.removesuffix(" ")])
         assert list(sum(request.segments, ())) == ids
 
 
 def test_free_answer_stops_at_the_end_of_its_line(llm: Llm):
-    config = make_config(settings=[SETTINGS[0]], max_new_tokens=30)
-    (request, *_) = make_requests(make_decisions(make_episodes(), WORDS, config), llm, config)
+    decisions = make_decisions(make_episodes(), WORDS, make_run(settings=[SETTINGS[0]]), ", ")
+    (request, *_) = make_requests(decisions, llm, AnswerConfig(max_new_tokens=30))
     assert isinstance(request.decoding, Free)
     (newline,) = llm.tokenize(["\n"])[0]
     assert request.decoding.allowed([5, newline]) == ()
@@ -203,45 +202,97 @@ def test_free_answer_stops_at_the_end_of_its_line(llm: Llm):
 
 
 def test_only_the_first_line_of_an_answer_counts(llm: Llm):
-    config = make_config(num_global=[1], settings=SETTINGS[:1])
-    decisions = make_decisions(make_episodes(), WORDS, config)
-    table = prediction_rows(decisions, make_requests(decisions, llm, config), [" bus stop\nwolf", "\nwolf"])
+    decisions = make_decisions(make_episodes(), WORDS, make_run(num_global=[1], settings=SETTINGS[:1]), ", ")
+    table = prediction_rows(decisions, make_requests(decisions, llm, ANSWER), [" bus stop\nwolf", "\nwolf"])
     assert table["prediction"].tolist() == ["bus stop", ""]
     assert table["correct"].tolist() == [True, False]
 
 
 def test_a_prompt_beyond_the_context_is_refused_by_setting(tmp_path: Path, source: LlmConfig):
     short = LlmConfig(source=source.source, max_context=100)
-    path = tmp_path / "predictions.parquet"
+    path, inputs = tmp_path / "predictions.parquet", write_inputs(tmp_path)
+    run = make_run(num_global=[1], settings=[SETTINGS[1], SETTINGS[4]])
     with pytest.raises(
         ModelError,
         match=r"episode 2-way/0, Kg=1, induction, K=1, repeats=3: \d+ tokens and an answer .* context of 100",
     ):
-        classify(
-            **write_inputs(tmp_path),
-            predictions=path,
-            config=make_config(num_global=[1], settings=[SETTINGS[1], SETTINGS[4]]),
-            llm=short,
-            runtime=make_runtime(torch.bfloat16, 2048),
-        )
+        run_stage(inputs, path, run, short, make_runtime(torch.bfloat16, 2048))
     assert not path.exists()
 
 
-def test_a_picture_without_tokens_is_refused(tmp_path: Path):
-    inputs = write_inputs(tmp_path)
-    write_rows(inputs["global_tokens"], pd.read_parquet(inputs["global_tokens"]).query("image_id != 'bus/2'"))
-    with pytest.raises(ArtifactError, match=r"global_tokens\.parquet: no tokens of picture 'bus/2'"):
-        read_words(inputs["global_tokens"], inputs["global_rows"], make_episodes(), 3)
+class FakeLlm:
+    """Answers every request with its decision's place; what a run asks can be read from the prompts it writes."""
+
+    start_ids: tuple[int, ...] = ()
+    token_texts = ("\n", "x")
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        return [[len(text), 1] for text in texts]
+
+    def tokenize_after(self, before: str, text: str) -> list[int]:
+        return [len(before), len(text)]
+
+    def generate(self, requests: list[Request], title: str) -> list[list[int]]:
+        assert title == "classification, tested"
+        return [[index] for index in range(len(requests))]
+
+    def decode(self, answers: list[list[int]]) -> list[str]:
+        return [f"{'bus' if index % 2 else 'wolf'} {index}" for (index,) in answers]
 
 
-def test_too_few_global_tokens_are_refused(tmp_path: Path):
-    inputs = write_inputs(tmp_path)
-    with pytest.raises(ArtifactError, match="expected 4 or more global ids of 'bus/1', found 3"):
-        read_words(inputs["global_tokens"], inputs["global_rows"], make_episodes(), 4)
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the stage writes for a run, without an LLM."""
+    monkeypatch.setattr(classify_module, "load_llm", lambda *_: FakeLlm())
+
+    def ask(run: RunConfig) -> pd.DataFrame:
+        path = tmp_path / "predictions.parquet"
+        run_stage(write_inputs(tmp_path), path, run, LlmConfig(source="none"), make_runtime(torch.float32, 1))
+        return pd.read_parquet(path)
+
+    return ask
 
 
-def test_tokens_of_another_codebook_are_refused(tmp_path: Path):
-    inputs = write_inputs(tmp_path)
-    write_rows(inputs["global_rows"], pd.DataFrame({"text": ["one", "two"]}))
-    with pytest.raises(ArtifactError, match="global ids of 'bus/1' do not fit the 2 of"):
-        read_words(inputs["global_tokens"], inputs["global_rows"], make_episodes(), 3)
+def test_every_decision_is_scored_by_its_own_answer(asked):
+    table = asked(make_run())
+    assert table["prediction"].tolist() == [f"{'bus' if index % 2 else 'wolf'} {index}" for index in range(20)]
+    expected = [
+        prediction.startswith(target) for prediction, target in zip(table["prediction"], table["target"], strict=True)
+    ]
+    assert table["correct"].tolist() == expected
+    assert set(expected) == {True, False}
+
+
+def test_a_run_answers_its_own_episodes_settings_and_numbers_of_words(asked):
+    whole = asked(make_run())
+    part = asked(make_run(per_way=1, num_global=[3], settings=SETTINGS[1:3]))
+    chosen = (whole["episode_id"] == "2-way/0") & (whole["num_global"] == 3) & whole["setting"].isin(part["setting"])
+    assert len(part) == 2
+    assert part["prompt"].tolist() == whole.loc[chosen, "prompt"].tolist()
+
+
+def test_a_run_has_the_common_separator_unless_it_names_its_own(asked):
+    settings = SETTINGS[1:2]
+    (common, *_) = asked(make_run(num_global=[3], settings=settings))["prompt"]
+    (own, *_) = asked(make_run(num_global=[3], settings=settings, separator=""))["prompt"]
+    assert "Input: < bus, van, traffic >\n" in common
+    assert "Input: <  bus van traffic >\n" in own
+
+
+def test_a_run_needs_words_of_the_shots_that_it_shows_only(asked, tmp_path: Path, monkeypatch):
+    monkeypatch.delitem(WORDS, "bus/2")
+    assert len(asked(make_run(settings=SETTINGS[:2]))) == 8
+    (tmp_path / "predictions.parquet").unlink()
+    with pytest.raises(ArtifactError, match=r"words\.parquet: no words of picture 'bus/2', which an episode uses"):
+        asked(make_run(settings=SETTINGS[:3]))
+    assert not (tmp_path / "predictions.parquet").exists()
+
+
+def test_more_words_than_a_picture_has_are_refused(asked):
+    with pytest.raises(ArtifactError, match=r"words\.parquet: expected 4 or more words of 'bus/1', found 3"):
+        asked(make_run(num_global=[1, 4]))
+
+
+def test_ways_without_an_episode_are_refused(asked):
+    with pytest.raises(DataError, match=r"fewshot\.runs: no episode has 5 ways; there are \[2\]"):
+        asked(make_run(ways=[2, 5]))

@@ -7,12 +7,21 @@ import torch
 
 from v2l.artifacts import read_rows, write_arrays, write_rows
 from v2l.config.semantics import SemanticsConfig
-from v2l.config.vocab import FilterConfig
-from v2l.errors import DataError
-from v2l.experiments.semantics import CODEBOOKS, score_tokens, semantics, similarity_range
-from v2l.vocab.filter import load_candidates
+from v2l.config.tokenizer import TokensConfig
+from v2l.config.vocab import CodebookConfig, FilterConfig
+from v2l.errors import ArtifactError
+from v2l.experiments.semantics import score_tokens, semantics, similarity_range
+from v2l.tokenizer.global_tokens import global_tokens
+from v2l.vocab.filter import filter_vocabulary, load_candidates
 
 PICTURES, TRAINING, TEXTS, DIM = 30, 20, 45, 6
+CODEBOOKS = {
+    "order_1": CodebookConfig(orders=[1]),
+    "orders_1_2": CodebookConfig(orders=[1, 2]),
+    "orders_1_3": CodebookConfig(),
+    "unfiltered": CodebookConfig(filtered=False),
+}
+COLUMNS = ["image_id", "codebook", "num_global", "clip", "clip_r", "codebook_size"]
 
 
 @pytest.fixture
@@ -42,16 +51,42 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     return {**files, "vectors": vectors, "unit": features}
 
 
-def slow_rows(inputs, orders: tuple[int, ...], min_count: int, num_global: int) -> dict[str, tuple[float, float]]:
-    """The definition, image by image and candidate by candidate, in float64."""
+@pytest.fixture
+def stored(inputs, runtime, tmp_path: Path) -> dict[str, list[Path]]:
+    """Codebooks and tokens as their stages write them, the two lists in opposite orders."""
+    files = {name: inputs[name] for name in ("manifest", "features")}
+    vectors, tokens = [], []
+    for name, codebook in CODEBOOKS.items():
+        vectors.append(tmp_path / f"codebook_{name}.safetensors")
+        tokens.append(tmp_path / f"global_{name}.parquet")
+        filter_vocabulary(
+            **files, candidates=inputs["candidates"], embeddings=inputs["embeddings"], rows=tmp_path / "kept",
+            vectors=vectors[-1], config=FilterConfig(min_count=2), codebook_config=codebook, codebook=name,
+            runtime=runtime,
+        )  # fmt: skip
+        config = TokensConfig(num_global=5)
+        global_tokens(**files, global_vectors=vectors[-1], tokens=tokens[-1], config=config, runtime=runtime)
+    return {"global_vectors": vectors, "global_tokens": tokens[::-1]}
+
+
+def score(inputs, stored, runtime, folder: Path, **config) -> pd.DataFrame:
+    files = {name: inputs[name] for name in ("manifest", "features", "candidates", "embeddings")}
+    semantics(**files, **stored, rows=folder / "rows", config=SemanticsConfig(**config), runtime=runtime)
+    return read_rows(folder / "rows", COLUMNS)
+
+
+def slow_rows(
+    inputs, codebook: CodebookConfig, min_count: int, num_global: int
+) -> tuple[int, dict[str, tuple[float, float]]]:
+    """The definition, image by image and candidate by candidate, in float64; and how many candidates are kept."""
     vectors, features = inputs["vectors"].astype(np.float64), inputs["unit"].astype(np.float64)
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    allowed = [n for n in range(TEXTS) if n // 15 + 1 in orders]
+    allowed = [n for n in range(TEXTS) if n // 15 + 1 in codebook.orders]
     counts = dict.fromkeys(allowed, 0)
     for feature in features[:TRAINING]:
         for number in sorted(allowed, key=lambda n: -(feature @ directions[n]))[:5]:
             counts[number] += 1
-    kept = [n for n in allowed if counts[n] > min_count]
+    kept = [n for n in allowed if counts[n] > min_count or not codebook.filtered]
     result = {}
     for index in range(TRAINING, PICTURES):
         nearest = sorted(kept, key=lambda n: ((features[index] - vectors[n]) ** 2).sum())[:num_global]
@@ -59,19 +94,39 @@ def slow_rows(inputs, orders: tuple[int, ...], min_count: int, num_global: int) 
         cosines = np.array([everything[n] for n in nearest])
         relative = (cosines - everything.min()) / (everything.max() - everything.min())
         result[f"s/{index}"] = (cosines.mean(), relative.mean())
-    return result
+    return len(kept), result
 
 
-def test_rows_equal_the_definition_for_every_codebook_and_kg(inputs, runtime, tmp_path: Path) -> None:
-    files = {name: inputs[name] for name in ("manifest", "features", "candidates", "embeddings")}
-    config = SemanticsConfig(num_global=[1, 3])
-    semantics(**files, rows=tmp_path / "rows", config=config, filter_config=FilterConfig(min_count=2), runtime=runtime)
-    frame = read_rows(tmp_path / "rows", ["image_id", "codebook", "num_global", "clip", "clip_r", "codebook_size"])
-    assert len(frame) == 3 * 2 * (PICTURES - TRAINING)
-    for row in frame.itertuples():
-        clip, clip_r = slow_rows(inputs, CODEBOOKS[row.codebook], 2, row.num_global)[row.image_id]
-        assert row.clip == pytest.approx(clip, abs=1e-5)  # float32 sums of six products
-        assert row.clip_r == pytest.approx(clip_r, abs=1e-5)
+def test_rows_equal_the_definition_for_every_codebook_and_kg(inputs, stored, runtime, tmp_path: Path) -> None:
+    frame = score(inputs, stored, runtime, tmp_path, num_global=[1, 3])
+    assert pd.read_parquet(tmp_path / "rows").columns.tolist() == COLUMNS
+    assert len(frame) == len(CODEBOOKS) * 2 * (PICTURES - TRAINING)
+    for (name, num_global), rows in frame.groupby(["codebook", "num_global"]):
+        size, expected = slow_rows(inputs, CODEBOOKS[name], 2, num_global)
+        assert (rows["codebook_size"] == size).all()
+        assert rows["image_id"].tolist() == list(expected)
+        # float32 sums of six products
+        np.testing.assert_allclose(rows[["clip", "clip_r"]].to_numpy(), list(expected.values()), atol=1e-5, rtol=0)
+    assert frame.groupby("codebook")["codebook_size"].first().nunique() == len(CODEBOOKS)
+
+
+def test_order_of_the_files_does_not_matter(inputs, stored, runtime, tmp_path: Path) -> None:
+    written = []
+    for files in (stored, {name: paths[::-1] for name, paths in stored.items()}):
+        score(inputs, files, runtime, tmp_path, num_global=[1, 5])
+        written.append((tmp_path / "rows").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_fewer_pictures_are_a_part_of_all(inputs, stored, runtime, tmp_path: Path) -> None:
+    whole = score(inputs, stored, runtime, tmp_path, num_global=[2])
+    part = score(inputs, stored, runtime, tmp_path, num_global=[2], max_images=4)
+    assert part["image_id"].unique().tolist() == ["s/20", "s/23", "s/26", "s/29"]
+    merged = part.merge(whole, on=["image_id", "codebook", "num_global"])
+    assert len(merged) == len(part) == 4 * len(CODEBOOKS)
+    # the shape of a matrix product may change its last bits
+    np.testing.assert_allclose(merged["clip_x"], merged["clip_y"], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(merged["clip_r_x"], merged["clip_r_y"], atol=1e-6, rtol=0)
 
 
 def test_best_and_worst_candidate_are_one_and_zero_on_the_relative_scale(inputs) -> None:
@@ -84,10 +139,27 @@ def test_best_and_worst_candidate_are_one_and_zero_on_the_relative_scale(inputs)
         torch.testing.assert_close(relative, torch.full((4,), expected), atol=1e-5, rtol=0)
 
 
-def test_codebook_smaller_than_kg_is_refused(inputs, runtime, tmp_path: Path) -> None:
-    files = {name: inputs[name] for name in ("manifest", "features", "candidates", "embeddings")}
-    with pytest.raises(DataError, match=r"semantics\.num_global: 21 tokens a picture .* codebook of order 1"):
-        semantics(
-            **files, rows=tmp_path / "rows", config=SemanticsConfig(), filter_config=FilterConfig(min_count=2),
-            runtime=runtime,
-        )  # fmt: skip
+def test_more_tokens_than_are_stored_are_refused(inputs, stored, runtime, tmp_path: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"global_.*\.parquet: global_ids: semantics\.num_global asks for 21 a picture, found 5"
+    ):
+        score(inputs, stored, runtime, tmp_path)
+
+
+def test_tokens_of_other_codebooks_are_refused(inputs, stored, runtime, tmp_path: Path) -> None:
+    fewer = {**stored, "global_tokens": stored["global_tokens"][1:]}
+    with pytest.raises(
+        ArtifactError, match=r"semantics: expected tokens of order_1, orders_1_2, .*, unfiltered, found"
+    ):
+        score(inputs, fewer, runtime, tmp_path, num_global=[1])
+    tokens = next(path for path in stored["global_tokens"] if path.stem == "global_order_1")
+    tokens.write_bytes((tmp_path / "global_unfiltered.parquet").read_bytes())
+    with pytest.raises(ArtifactError, match=r"global_order_1\.parquet: global_ids: expected rows of a codebook of \d+"):
+        score(inputs, stored, runtime, tmp_path, num_global=[1])
+
+
+def test_a_picture_without_tokens_is_refused(inputs, stored, runtime, tmp_path: Path) -> None:
+    tokens = tmp_path / "global_order_1.parquet"
+    write_rows(tokens, pd.read_parquet(tokens).query("image_id != 's/25'"))
+    with pytest.raises(ArtifactError, match=r"global_order_1\.parquet: expected tokens of s/25, found none"):
+        score(inputs, stored, runtime, tmp_path, num_global=[1])

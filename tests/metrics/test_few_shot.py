@@ -4,43 +4,75 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2l.artifacts import write_rows
+from v2l.artifacts import read_json, write_rows
 from v2l.errors import ArtifactError
 from v2l.metrics.few_shot import classify_metrics
 
-from .recompute import recompute, run
+from .recompute import recompute
 
 SETTINGS = ["no induction, K=1, repeats=0", "induction, K=1, repeats=0", "induction, K=3, repeats=0"]
 FIELDS = {"value", "n", "low", "high", "unit", "better", "interval", "rows"}
 
 
-@pytest.fixture
-def predictions(tmp_path):
-    """24 decisions for each of 2 ways x 2 Kg: 8 episodes, 3 settings."""
+def run(*predictions):
+    output = predictions[0].with_name("metrics.json")
+    classify_metrics(predictions, output)
+    return read_json(output)
+
+
+def write(folder, name, num_globals, settings, share):
+    """A run's decisions about 8 episodes of each of 2 and 5 ways."""
     generator = np.random.default_rng(1)
-    path = tmp_path / "classify" / "predictions.parquet"
-    path.parent.mkdir()
+    path = folder / "classify" / f"predictions_{name}.parquet"
+    path.parent.mkdir(exist_ok=True)
     write_rows(
         path,
         [
             {
                 "episode_id": f"{ways}-way/{episode}",
+                "run": name,
                 "ways": ways,
                 "num_global": num_global,
                 "setting": setting,
-                "correct": bool(generator.random() < 0.7),
+                "correct": bool(generator.random() < share),
             }
             for ways in (2, 5)
-            for num_global in (5, 21)
+            for num_global in num_globals
             for episode in range(8)
-            for setting in SETTINGS
+            for setting in settings
         ],
     )
     return path
 
 
+@pytest.fixture
+def predictions(tmp_path):
+    """24 decisions for each of 2 ways x 2 Kg: 8 episodes, 3 settings."""
+    return write(tmp_path, "v2l", (5, 21), SETTINGS, 0.7)
+
+
+def test_every_run_has_its_own_keys_settings_and_rows(predictions, tmp_path):
+    other = write(tmp_path, "lqae", (256,), SETTINGS[1:2], 0.3)
+    metrics = run(predictions, other)
+    assert metrics == run(other, predictions) == {**run(predictions), **run(other)}
+    assert {key for key in metrics if "| lqae |" in key} == {
+        f"accuracy | lqae | {ways}-way | Kg=256 | {setting}" for ways in (2, 5) for setting in (SETTINGS[1], "average")
+    }
+    for key, entry in metrics.items():
+        name = key.split(" | ")[1]
+        assert entry["rows"]["file"] == f"classify/predictions_{name}.parquet"
+        assert entry["rows"]["where"]["run"] == name
+
+
+def test_two_files_of_one_run_are_refused(predictions, tmp_path):
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(predictions.read_bytes())
+    with pytest.raises(ArtifactError, match=r"copy\.parquet: 'accuracy \| v2l \| .*' is in another file too"):
+        run(predictions, copy)
+
+
 def test_each_accuracy_is_the_mean_of_its_rows(predictions, tmp_path):
-    metrics = run(classify_metrics, predictions)
+    metrics = run(predictions)
     assert len(metrics) == 2 * 2 * (len(SETTINGS) + 1)
     for key, entry in metrics.items():
         correct = recompute(entry, tmp_path, "correct")
@@ -57,10 +89,12 @@ def test_average_takes_its_interval_over_episodes_not_decisions(tmp_path):
     # Two episodes, one all right, one all wrong: t(0.975, 1) = 12.7062, standard error 0.5.
     path = tmp_path / "predictions.parquet"
     rows = [
-        {"episode_id": e, "ways": 2, "num_global": 5, "setting": s, "correct": e == 0} for e in (0, 1) for s in SETTINGS
+        {"episode_id": e, "run": "v2l", "ways": 2, "num_global": 5, "setting": s, "correct": e == 0}
+        for e in (0, 1)
+        for s in SETTINGS
     ]
     write_rows(path, rows)
-    entry = run(classify_metrics, path)["accuracy | 2-way | Kg=5 | average"]
+    entry = run(path)["accuracy | v2l | 2-way | Kg=5 | average"]
     assert (entry["value"], entry["n"]) == (0.5, 2)
     assert entry["high"] == pytest.approx(0.5 + 12.7062 * 0.5, abs=1e-4)
 
@@ -73,13 +107,13 @@ def test_incomplete_or_repeated_episode_is_refused(predictions, edit, found):
     with pytest.raises(
         ArtifactError, match=rf"found {found} for episode 2-way/0, setting 'no induction, K=1, repeats=0'"
     ):
-        run(classify_metrics, predictions)
+        run(predictions)
 
 
 def test_equal_rows_give_equal_bytes_in_any_order(predictions):
     output = predictions.with_name("metrics.json")
-    classify_metrics(predictions, output)
+    classify_metrics([predictions], output)
     first = output.read_bytes()
     write_rows(predictions, pd.read_parquet(predictions).sample(frac=1, random_state=0))
-    classify_metrics(predictions, output)
+    classify_metrics([predictions], output)
     assert output.read_bytes() == first

@@ -14,7 +14,7 @@ def semantics(tmp_path):
     generator = np.random.default_rng(2)
     path = tmp_path / "semantics" / "rows.parquet"
     path.parent.mkdir()
-    sizes = {"order 1": 40, "orders 1-2": 70, "orders 1-3": 90}
+    sizes = {"order_1": 40, "orders_1_2": 70, "orders_1_3": 90, "unfiltered": 100}
     write_rows(
         path,
         [
@@ -36,12 +36,12 @@ def semantics(tmp_path):
 
 def test_each_clip_score_is_the_mean_of_its_rows(semantics, tmp_path):
     metrics = run(semantics_metrics, semantics)
-    assert len(metrics) == 3 * 2 * 2 + 3
+    assert len(metrics) == 4 * 2 * 2 + 4
     for key, entry in metrics.items():
         values = recompute(entry, tmp_path, key.split(" | ")[0])
         assert entry["value"] == pytest.approx(values.mean(), abs=1e-12)
-    assert metrics["codebook_size | orders 1-2"]["value"] == 70
-    assert metrics["clip | order 1 | Kg=21"]["n"] == 6
+    assert metrics["codebook_size | orders_1_2"]["value"] == 70
+    assert metrics["clip | order_1 | Kg=21"]["n"] == 6
 
 
 def test_codebook_of_two_sizes_is_refused(semantics):

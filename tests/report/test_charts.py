@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2l.artifacts import read_json
+from v2l.artifacts import write_rows
+from v2l.errors import ArtifactError
 from v2l.report import charts
 from v2l.report.saver import house_style
-
-from .conftest import FEWSHOT, NUM_GLOBAL, WAYS
 
 
 @pytest.fixture
@@ -21,36 +20,11 @@ def usage():
     return pd.DataFrame(rows, columns=["kind", "split", "code", "order", "count"])
 
 
-def test_few_shot_points_and_bars_are_the_metrics_in_per_cent(results):
-    metrics = read_json(results / "classify/metrics.json")
-    with house_style():
-        figure = charts.few_shot_figure(metrics, FEWSHOT)
-    assert [axis.get_title(loc="left") for axis in figure.axes] == ["2-way", "5-way"]
-    for axis, ways in zip(figure.axes, WAYS, strict=True):
-        for container, num_global in zip(axis.containers, NUM_GLOBAL, strict=True):
-            names = [*(setting.name for setting in FEWSHOT.settings), "average"]
-            entries = [metrics[f"accuracy | {ways}-way | Kg={num_global} | {name}"] for name in names]
-            line, _, (bars,) = container
-            np.testing.assert_allclose(line.get_ydata(), [100 * entry["value"] for entry in entries])
-            ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-            # float64 differences of numbers below 100.
-            np.testing.assert_allclose(ends[:, 0], [100 * entry["low"] for entry in entries], atol=1e-9)
-            np.testing.assert_allclose(ends[:, 1], [100 * entry["high"] for entry in entries], atol=1e-9)
-        chance = next(line for line in axis.lines if line.get_label() == "chance")
-        assert set(chance.get_ydata()) == {100 / ways}
-        assert axis.get_ylim()[0] == 0
-
-
-def test_kg_differs_by_marker_and_not_by_colour_alone(results):
-    with house_style():
-        figure = charts.few_shot_figure(read_json(results / "classify/metrics.json"), FEWSHOT)
-    lines = [container[0] for container in figure.axes[0].containers]
-    assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 2
-
-
-def test_missing_setting_leaves_a_gap():
-    points = charts.few_shot_points({}, 2, 5, ["average"])
-    assert points.isna().all(axis=None)
+@pytest.fixture
+def curves():
+    v2l = {"step": [0, 10, 20], "total": [3.0, 2, -1], "reconstruction": [0.3, 0.2, 0.1], "codes_in_batch": [5, 6, 7]}
+    vqgan = {"step": [0, 10, 20], "total": [4.0, 3, 2], "reconstruction": [0.4, np.nan, 0.05]}
+    return {"v2l": pd.DataFrame(v2l), "vqgan": pd.DataFrame(vqgan)}
 
 
 def test_order_shares_are_those_of_held_out_pictures(usage):
@@ -77,24 +51,48 @@ def test_codebook_caption_counts_what_is_drawn(usage):
         assert part in caption
 
 
-def test_curves_have_a_panel_for_each_term_with_values():
-    curves = pd.DataFrame(
-        {"step": [0, 10, 20], "epoch": [0, 0.1, 0.2], "total": [3.0, 2, 1], "late": [np.nan, 5, 6], "never": np.nan}
-    )
+def test_each_term_has_a_panel_with_a_line_for_each_tokenizer_that_logs_it(curves):
     with house_style():
         figure = charts.curves_figure(curves)
-    drawn = {axis.get_title(loc="left"): axis.lines[0] for axis in figure.axes if axis.axison}
-    assert list(drawn) == ["total", "late"]
-    np.testing.assert_array_equal(drawn["late"].get_xydata(), [[10, 5], [20, 6]])
-    assert "total goes from 3 to 1" in charts.curves_caption(curves, seed=0)
+    drawn = {axis.get_title(loc="left"): axis.lines for axis in figure.axes if axis.axison}
+    assert {name: len(lines) for name, lines in drawn.items()} == {
+        "Total loss ↓": 2, "Reconstruction loss ↓": 2, "Codes in use in a batch": 1,
+    }  # fmt: skip
+    np.testing.assert_array_equal(drawn["Reconstruction loss ↓"][1].get_xydata(), [[0, 0.4], [20, 0.05]])
 
 
-def test_few_shot_caption_names_the_best_setting_of_each_ways(results):
-    metrics = read_json(results / "classify/metrics.json")
-    caption = charts.few_shot_caption(metrics, FEWSHOT, seed=3)
-    for ways in (2, 5):
-        best = max(
-            entry["value"] for key, entry in metrics.items() if f"| {ways}-way |" in key and not key.endswith("average")
-        )
-        assert f"{ways}-way {100 * best:.1f} %" in caption
-    assert "20 episodes a point" in caption
+def test_a_tokenizer_differs_by_dash_and_not_by_colour_alone(curves):
+    with house_style():
+        figure = charts.curves_figure(curves)
+    first = figure.axes[0].lines
+    assert len({line.get_linestyle() for line in first}) == len({line.get_color() for line in first}) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["V2L", "VQ-GAN"]
+
+
+def test_a_loss_is_logarithmic_unless_it_falls_below_zero_and_counts_start_at_zero(curves):
+    with house_style():
+        figure = charts.curves_figure(curves)
+    total, reconstruction, codes, _ = figure.axes
+    assert [axis.get_yscale() for axis in (total, reconstruction, codes)] == ["linear", "log", "linear"]
+    assert codes.get_ylim()[0] == 0
+
+
+def test_curves_caption_ranks_tokenizers_by_their_last_reconstruction_loss(curves):
+    caption = charts.curves_caption(curves, seed=0)
+    assert "reconstruction loss of the last logged batch, lowest first: VQ-GAN 0.05, V2L 0.1." in caption
+    assert "3 logged steps up to step 20" in caption
+
+
+def test_curves_are_read_by_tokenizer_in_the_readers_order(tmp_path, curves):
+    files = [tmp_path / f"curves_{name}.csv" for name in ("zebra", "vqgan", "v2l")]
+    for file in files:
+        write_rows(file, curves["vqgan"].assign(epoch=0.0))
+    read = charts.read_curves(files)
+    assert list(read) == ["v2l", "vqgan", "zebra"]
+    assert list(read["v2l"].columns) == ["step", "total", "reconstruction"]
+
+
+def test_curves_file_with_a_strange_name_is_refused(tmp_path, curves):
+    write_rows(tmp_path / "v2l.csv", curves["v2l"])
+    with pytest.raises(ArtifactError, match=r"v2l\.csv: expected a name as curves_<tokenizer>\.csv"):
+        charts.read_curves([tmp_path / "v2l.csv"])

@@ -10,6 +10,7 @@ def test_value_is_scaled_and_rounded_with_its_interval():
     entry = {"value": 0.77123, "low": 0.6, "high": 0.85}
     assert DISPLAYS["accuracy"].text(entry) == "77.1 [60.0, 85.0]"
     assert DISPLAYS["accuracy"].heading == "Accuracy (%) ↑"
+    assert DISPLAYS["tokens_restored"].text({"value": 0.123, "low": None, "high": None}) == "12.3"
 
 
 def test_value_without_bounds_stands_alone():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
-from v2l.config.vocab import FilterConfig
+from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.errors import ArtifactError, DataError
 from v2l.vocab import filter as filter_module
 from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates
@@ -86,29 +86,74 @@ def inputs(vocabulary, tmp_path: Path) -> dict[str, Path]:
     }
 
 
-def test_codebook_holds_candidates_above_the_threshold_counted_on_training_pictures_only(
-    inputs, vocabulary, runtime, tmp_path
-) -> None:
-    outputs = {"rows": tmp_path / "rows.parquet", "vectors": tmp_path / "vectors.safetensors"}
-    filter_vocabulary(**inputs, **outputs, config=FilterConfig(top_k=5, min_count=3), runtime=runtime)
-    rows, path = vocabulary
+def slow_counts(rows: pd.DataFrame, path: Path, orders: tuple[int, ...]) -> dict[int, int]:
+    """How often each candidate is among the five nearest of a training picture; the others are not in it."""
     counts: dict[int, int] = {}
     for feature in unit_features(40).numpy()[:30]:
-        for number in slow_nearest(feature, rows, path, (1, 2, 3), 5):
+        for number in slow_nearest(feature, rows, path, orders, 5):
             counts[number] = counts.get(number, 0) + 1
-    expected = {number: count for number, count in sorted(counts.items()) if count > 3}
-    kept = read_rows(outputs["rows"], ["ngram_id", "order", "text", "count"])
+    return counts
+
+
+def build(
+    inputs, runtime, folder: Path, codebook_config: CodebookConfig, min_count: int
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows and vectors of the codebook that the stage writes."""
+    filter_vocabulary(
+        **inputs,
+        rows=folder / "rows.parquet",
+        vectors=folder / "vectors.safetensors",
+        config=FilterConfig(top_k=5, min_count=min_count),
+        codebook_config=codebook_config,
+        codebook="tested",
+        runtime=runtime,
+    )
+    kept = read_rows(folder / "rows.parquet", ["ngram_id", "order", "text", "count"])
+    return kept, read_arrays(folder / "vectors.safetensors", ["codebook"])["codebook"]
+
+
+@pytest.mark.parametrize(("orders", "min_count"), [((1, 2, 3), 3), ((1, 2), 5), ((1,), 9)])
+def test_codebook_holds_candidates_above_the_threshold_counted_on_training_pictures_only(
+    inputs, vocabulary, runtime, tmp_path, orders, min_count
+) -> None:
+    rows, path = vocabulary
+    kept, codebook = build(inputs, runtime, tmp_path, CodebookConfig(orders=list(orders)), min_count)
+    counts = slow_counts(rows, path, orders)
+    expected = {number: count for number, count in sorted(counts.items()) if count > min_count}
+    assert 0 < len(expected) < len(counts)
     assert dict(zip(kept["ngram_id"], kept["count"], strict=True)) == expected
     arrays = read_arrays(path, [])
-    codebook = read_arrays(outputs["vectors"], ["codebook"])["codebook"]
     np.testing.assert_array_equal(codebook, arrays["embeddings"][arrays["text_id"][list(expected)]])
 
 
+@pytest.mark.parametrize("orders", [(1, 2, 3), (1, 3)])
+def test_without_filtering_every_eligible_candidate_of_the_orders_stays(
+    inputs, vocabulary, runtime, tmp_path, orders
+) -> None:
+    rows, path = vocabulary
+    kept, codebook = build(inputs, runtime, tmp_path, CodebookConfig(orders=list(orders), filtered=False), 3)
+    arrays = read_arrays(path, [])
+    expected = [number for number in arrays["eligible"].tolist() if rows["order"][number] in orders]
+    counts = slow_counts(rows, path, orders)
+    assert kept["ngram_id"].tolist() == expected
+    assert kept["text"].tolist() == rows["text"][expected].tolist()
+    assert kept["count"].tolist() == [counts.get(number, 0) for number in expected]
+    assert (kept["count"] <= 3).any()
+    np.testing.assert_array_equal(codebook, arrays["embeddings"][arrays["text_id"][expected]])
+
+
 def test_threshold_that_nothing_passes_is_refused(inputs, runtime, tmp_path) -> None:
-    with pytest.raises(DataError, match=r"vocab\.filter\.min_count: no candidate has more than 30 counts"):
+    with pytest.raises(DataError, match=r"min_count: no candidate of codebook order_1 has more than 30 counts"):
         filter_vocabulary(
-            **inputs, rows=tmp_path / "r", vectors=tmp_path / "v", config=FilterConfig(min_count=30), runtime=runtime
+            **inputs,
+            rows=tmp_path / "r",
+            vectors=tmp_path / "v",
+            config=FilterConfig(min_count=30),
+            codebook_config=CodebookConfig(orders=[1]),
+            codebook="order_1",
+            runtime=runtime,
         )
+    assert not (tmp_path / "r").exists()
 
 
 def test_embeddings_of_another_vocabulary_are_refused(vocabulary) -> None:

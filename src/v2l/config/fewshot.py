@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from v2l.config.base import ItemName, NonNegativeInt, PositiveInt, Section
 
@@ -43,12 +43,22 @@ class RunConfig(Section):
     num_global: Annotated[list[PositiveInt], Field(min_length=1)] = Field([5, 21], description="words a picture (Kg)")
     settings: Annotated[list[InductionSetting], Field(min_length=1)] = TABLE_1
     per_way: PositiveInt | None = Field(None, description="only the first so many episodes of each number of ways")
-    ways: list[PositiveInt] | None = Field(None, description="only these numbers of ways; default: all")
+    ways: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
+        None, description="only these numbers of ways; default: all"
+    )
     separator: str | None = Field(None, description="between an image's words; default: that of all runs")
 
     @property
     def max_shots(self) -> int:
         return max(setting.shots for setting in self.settings)
+
+    @model_validator(mode="after")
+    def _differ(self) -> "RunConfig":
+        names = [setting.name for setting in self.settings]
+        for key, values in (("num_global", self.num_global), ("settings", names), ("ways", self.ways or [])):
+            if repeated := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"{key} must differ from each other, found {repeated[0]} twice")
+        return self
 
 
 class FewShotConfig(Section):

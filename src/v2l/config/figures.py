@@ -9,4 +9,5 @@ class FiguresConfig(Section):
     """What the figures show."""
 
     num_pictures: PositiveInt = Field(6, description="pictures in the picture grids")
-    num_words: PositiveInt = Field(4, description="best words written under a picture")
+    num_words: PositiveInt = Field(4, description="best words written beside a picture")
+    num_answers: PositiveInt = Field(3, description="captions shown, and as many answers to questions")

@@ -51,7 +51,10 @@ class RestoreProtocol(Section):
     num_examples: NonNegativeInt = Field(2, description="pictures kept for the figure")
 
     @model_validator(mode="after")
-    def _odd(self) -> "RestoreProtocol":
+    def _lists(self) -> "RestoreProtocol":
+        for name in ("tasks", "replaced"):
+            if len(set(values := getattr(self, name))) < len(values):
+                raise ValueError(f"{name} must differ from each other, found {values}")
         if even := [side for side in self.blur_kernels if side % 2 == 0]:
             raise ValueError(f"blur_kernels must be odd, found {even}")
         return self
@@ -61,6 +64,11 @@ class RestoreProtocol(Section):
 
         Raises ValueError if they do not lie on the map, or n and m do not fit it.
         """
+        if self.num_before + self.num_predicted > grid**2:
+            raise ValueError(
+                f"num_before and num_predicted must fit the token map of {grid} x {grid}, "
+                f"found {self.num_before} and {self.num_predicted}"
+            )
         half = grid // 2
         regions = {
             "inpainting": self.inpainting or Region(top=grid // 4, left=grid // 4, height=half, width=half),
@@ -68,16 +76,11 @@ class RestoreProtocol(Section):
         }
         region = regions.get(task, Region(top=0, left=0, height=grid, width=grid))
         if region.top + region.height > grid or region.left + region.width > grid:
-            raise ValueError(f"{task}: expected a window on the token map of {grid} x {grid}, found {region!r}")
+            raise ValueError(f"{task}: expected a mask within the token map of {grid} x {grid}, found {region}")
         if region.width % self.num_predicted:
             raise ValueError(
-                f"num_predicted must divide the width of the window of {task}, {region.width} tokens, "
+                f"num_predicted must divide the {region.width} tokens that {task} predicts in a row, "
                 f"found {self.num_predicted}"
-            )
-        if self.num_before + self.num_predicted > grid**2:
-            raise ValueError(
-                f"num_before and num_predicted must fit the token map of {grid} x {grid}, "
-                f"found {self.num_before} and {self.num_predicted}"
             )
         return region
 

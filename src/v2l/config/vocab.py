@@ -39,12 +39,23 @@ class CodebookConfig(Section):
     filtered: bool = Field(True, description="keep what training pictures are near to; false: every candidate")
 
 
+# The paper's, and what its ablations compare it with.
+CODEBOOKS = {
+    "orders_1_3": CodebookConfig(),
+    "orders_1_2": CodebookConfig(orders=[1, 2]),
+    "order_1": CodebookConfig(orders=[1]),
+    "unfiltered": CodebookConfig(filtered=False),
+}
+
+
 class VocabConfig(Section):
     expand: ExpandConfig
     embed: EmbedConfig
     filter: FilterConfig
     main: ItemName = Field("orders_1_3", description="the codebook that tokenizers, captions and answers use")
-    codebooks: dict[ItemName, CodebookConfig] = {"orders_1_3": CodebookConfig()}
+    codebooks: Annotated[dict[ItemName, CodebookConfig], Field(min_length=1)] = Field(
+        CODEBOOKS, description="the main one, and those that it is compared with"
+    )
 
     @model_validator(mode="after")
     def _has_main(self) -> "VocabConfig":

@@ -5,6 +5,7 @@ pictures, so that a difference between two settings is a paired one.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Episode:
         """
         if shots > self.max_shots:
             raise DataError(
-                f"fewshot.settings: {shots} shots asked for, but episode {self.episode_id} was drawn with "
+                f"fewshot.runs: {shots} shots asked for, but episode {self.episode_id} was drawn with "
                 f"{self.max_shots}; draw the episodes again"
             )
         return [
@@ -135,15 +136,14 @@ def _support_order(ways: int, config: EpisodesConfig, generator: np.random.Gener
 def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode]:
     """The episodes that a run answers: the first ``per_way`` of each of its numbers of ways.
 
-    Raises DataError if there is none.
+    Raises DataError if there is none of one of them.
     """
-    chosen: list[Episode] = []
-    for ways in sorted({episode.ways for episode in episodes}):
-        if run.ways is None or ways in run.ways:
-            chosen += [episode for episode in episodes if episode.ways == ways][: run.per_way]
-    if not chosen:
-        raise DataError(f"fewshot.runs: no episode has one of the numbers of ways {run.ways}")
-    return chosen
+    by_ways: dict[int, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        by_ways[episode.ways].append(episode)
+    if absent := set(run.ways or ()) - by_ways.keys():
+        raise DataError(f"fewshot.runs: no episode has {min(absent)} ways; there are {sorted(by_ways)}")
+    return [episode for ways in sorted(run.ways or by_ways) for episode in by_ways[ways][: run.per_way]]
 
 
 def used_pictures(episodes: Iterable[Episode], max_shots: int) -> set[str]:

@@ -15,7 +15,7 @@ from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
 from v2l.errors import ArtifactError, DataError
 from v2l.experiments.measures import Measures, in_passes, measured_rows, picture_png
-from v2l.models.llm import Llm, load_llm
+from v2l.models.llm import ADAPTER_FILES, Llm, load_llm
 from v2l.models.llm_decoding import FillIn
 from v2l.models.llm_generation import Request
 from v2l.prompts.masked import MaskedPrompt, draw_mask
@@ -26,6 +26,8 @@ from v2l.tokenizer.inputs import read_global_vectors
 from v2l.tokenizer.kinds import load_tokenizer
 
 BEFORE, AFTER, MASKED, RANDOM, CLEAN = "before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens"
+CONDITIONS = (BEFORE, AFTER, MASKED, RANDOM, CLEAN)
+PICTURED = {MASKED: "masked", BEFORE: "before", AFTER: "after", CLEAN: "clean"}  # columns of the examples
 
 
 def masked(
@@ -50,51 +52,49 @@ def masked(
     The decoder gets the picture's own global tokens. Raises ArtifactError, DataError or ModelError for inputs that do
     not fit.
     """
-    if adapter.parent != adapter_config.parent:
-        raise ArtifactError(f"{adapter_config}: expected the adapter's configuration beside {adapter}")
+    folder = adapter.parent
+    if [adapter, adapter_config] != [folder / name for name in ADAPTER_FILES]:
+        raise ArtifactError(f"{adapter}, {adapter_config}: expected {' and '.join(ADAPTER_FILES)} of one folder")
     model = load_tokenizer(tokenizer).to(runtime.device)
     heldout = heldout_rows(read_manifest(manifest))
     if heldout.empty:
         raise DataError(f"{manifest}: column split: expected some rows with heldout, found none")
-    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)]
-    maps = read_maps(chosen["image_id"], local_tokens, model)
-    holes = np.stack([draw_mask(maps.shape[1], config.mask.share, seed, "held out", i) for i in chosen["image_id"]])
+    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)].reset_index(drop=True)
+    image_ids = chosen["image_id"].tolist()
+    maps = read_maps(image_ids, local_tokens, model)
+    vectors = read_global_vectors(image_ids, global_tokens, global_vectors, model.config.num_global)
+    holes = np.stack([draw_mask(maps.shape[1], config.mask.share, seed, "held out", i) for i in image_ids])
     language_model = load_llm(llm, runtime)
-    filled = {CLEAN: maps, RANDOM: at_random(maps, holes, model.vocab_size, chosen["image_id"], seed)}
-    filled[BEFORE] = fill_in(language_model, maps, holes, config.mask.text, model.vocab_size, BEFORE)
-    tuned = language_model.with_adapter(adapter.parent)
-    filled[AFTER] = fill_in(tuned, maps, holes, config.mask.text, model.vocab_size, AFTER)
+    if model.vocab_size > language_model.vocab_size:
+        raise ArtifactError(
+            f"{tokenizer}: expected ids of the {language_model.vocab_size} tokens of {llm.source}, "
+            f"found {model.vocab_size} codes"
+        )
+    task = (image_ids, maps, holes, config.mask.text, model.vocab_size)
+    filled = {BEFORE: fill_in(language_model, *task, BEFORE)}
+    filled[AFTER] = fill_in(language_model.with_adapter(folder), *task, AFTER)
+    write_rows(decisions, decision_rows(image_ids, maps, filled, holes))
+    filled |= {RANDOM: at_random(maps, holes, model.vocab_size, image_ids, seed), CLEAN: maps}
 
-    pictures = load_pictures(manifest, chosen["path"].tolist(), model.config.image_size_px)
-    clean = to_tensor(pictures).to(runtime.device)
-    vectors = read_global_vectors(chosen["image_id"], global_tokens, global_vectors, model.config.num_global)
-    shown = {c: decode(model, ids, np.zeros_like(holes), vectors) for c, ids in filled.items()}
-    shown[MASKED] = decode(model, maps, holes, vectors)
+    originals = to_tensor(load_pictures(manifest, chosen["path"].tolist(), model.config.image_size_px))
+    originals = originals.to(runtime.device)
+    decoded = {condition: decode(model, ids, np.zeros_like(holes), vectors) for condition, ids in filled.items()}
+    decoded[MASKED] = decode(model, maps, holes, vectors)
     measures = Measures.load(networks, runtime.device)
     tables = []
-    for condition in (BEFORE, AFTER, MASKED, RANDOM, CLEAN):
-        hits = filled[condition] == maps if condition in filled else np.full(maps.shape, np.nan)
-        restored = np.where(holes, hits, 0).sum(axis=1) / holes.sum(axis=1)
-        labels = {"image_id": chosen["image_id"].to_numpy(), "condition": condition, "tokens_restored": restored}
-        measured = measured_rows(clean, shown[condition], measures, config.psnr_channel)
-        tables.append(pd.concat([pd.DataFrame(labels), measured], axis=1))
+    for condition in CONDITIONS:
+        equal = filled[condition] == maps if condition in filled else np.full(maps.shape, np.nan)
+        restored = np.where(holes, equal, 0).sum(axis=1) / holes.sum(axis=1)
+        labels = pd.DataFrame({"image_id": image_ids, "condition": condition, "tokens_restored": restored})
+        measured = measured_rows(originals, decoded[condition], measures, config.psnr_channel)
+        tables.append(pd.concat([labels, measured], axis=1))
     write_rows(rows, pd.concat(tables, ignore_index=True))
-    write_rows(decisions, _decisions(chosen["image_id"], maps, filled, holes))
-    write_rows(
-        examples,
-        [
-            {
-                "image_id": chosen["image_id"].iloc[i],
-                "class_name": chosen["class_name"].iloc[i],
-                "original": picture_png(clean[i]),
-                "masked": picture_png(shown[MASKED][i]),
-                "before": picture_png(shown[BEFORE][i]),
-                "after": picture_png(shown[AFTER][i]),
-                "clean": picture_png(shown[CLEAN][i]),
-            }
-            for i in evenly_spaced(len(chosen), config.num_examples)
-        ],
-    )
+
+    shown = evenly_spaced(len(chosen), config.num_examples)
+    table = chosen[["image_id", "class_name"]].iloc[shown].reset_index(drop=True)
+    for column, pictures in {"original": originals, **{PICTURED[name]: decoded[name] for name in PICTURED}}.items():
+        table[column] = [picture_png(pictures[i]) for i in shown]
+    write_rows(examples, table)
 
 
 def read_maps(image_ids: Sequence[str], local_tokens: Path, model: ImageTokenizer) -> np.ndarray:
@@ -108,14 +108,20 @@ def read_maps(image_ids: Sequence[str], local_tokens: Path, model: ImageTokenize
 
 
 def fill_in(
-    llm: Llm, maps: np.ndarray, holes: np.ndarray, mask_text: str, vocab_size: int, title: str
-) -> np.ndarray:  # fmt: skip
+    llm: Llm,
+    image_ids: Sequence[str],
+    maps: np.ndarray,
+    holes: np.ndarray,
+    mask_text: str,
+    vocab_size: int,
+    title: str,
+) -> np.ndarray:
     """The maps [N, h*w] with the tokens at ``holes`` predicted, left to right and top to bottom, greedily."""
     prompt = MaskedPrompt.make(llm, mask_text)
     limit = vocab_size if vocab_size < llm.vocab_size else None
     requests = [
-        Request(prompt.segments(ids, missing), FillIn(ids.tolist(), missing.tolist(), limit), f"masked: picture {i}")
-        for i, (ids, missing) in enumerate(zip(maps, holes, strict=True))
+        Request(prompt.segments(ids, missing), FillIn(ids.tolist(), missing.tolist(), limit), f"masked: {image_id}")
+        for image_id, ids, missing in zip(image_ids, maps, holes, strict=True)
     ]
     return np.array(llm.generate(requests, f"masked restoration, {title}"), dtype=np.int64)
 
@@ -145,20 +151,19 @@ def decode(model: ImageTokenizer, maps: np.ndarray, zeroed: np.ndarray, vectors:
     return in_passes(of_pass, *(stack.to(device) for stack in stacks))
 
 
-def _decisions(
-    image_ids: pd.Series, maps: np.ndarray, filled: dict[str, np.ndarray], holes: np.ndarray
-) -> pd.DataFrame:  # fmt: skip
-    return pd.DataFrame(
-        [
-            {
-                "image_id": image_id,
-                "condition": condition,
-                "positions": np.flatnonzero(holes[row]).tolist(),
-                "prediction": filled[condition][row, holes[row]].tolist(),
-                "target": maps[row, holes[row]].tolist(),
-                "correct": int((filled[condition][row] == maps[row])[holes[row]].sum()),
-            }
-            for condition in (BEFORE, AFTER)
-            for row, image_id in enumerate(image_ids)
-        ]
-    )
+def decision_rows(
+    image_ids: Sequence[str], maps: np.ndarray, filled: dict[str, np.ndarray], holes: np.ndarray
+) -> list[dict[str, object]]:
+    """What was predicted: a row a condition and picture. positions: in the map, in raster order."""
+    return [
+        {
+            "image_id": image_id,
+            "condition": condition,
+            "positions": np.flatnonzero(missing).tolist(),
+            "prediction": predicted[missing].tolist(),
+            "target": target[missing].tolist(),
+            "correct": int((predicted == target)[missing].sum()),
+        }
+        for condition, all_predicted in filled.items()
+        for image_id, target, predicted, missing in zip(image_ids, maps, all_predicted, holes, strict=True)
+    ]

@@ -1,11 +1,11 @@
 """Stage ``restore``: the LLM restores degraded token maps in context (paper, Table 4 and Figure 7).
 
-The map is the last grid x grid ids of a picture. What a tokenizer has besides it is the clean picture's: the global
-tokens of V2L, the coarser levels of an SPAE-like pyramid.
+What a tokenizer has besides the map is the clean picture's when a map is decoded: the global tokens of V2L (for shift,
+those of the whole picture that the clean crop is cut from), the coarser levels of an SPAE-like pyramid.
 """
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +16,23 @@ from torch import Tensor
 from v2l.artifacts import write_arrays, write_rows
 from v2l.config.llm import LlmConfig
 from v2l.config.restore import RestoreProtocol
-from v2l.data.degradations import blurred, centre_and_corner, covered, larger_side, rotated
-from v2l.data.images import load_pictures, to_tensor
+from v2l.data.images import to_tensor
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
-from v2l.errors import ConfigError, DataError
+from v2l.errors import ArtifactError, DataError
 from v2l.experiments.measures import Measures, in_passes, measured_rows, picture_png
-from v2l.experiments.windows import SEQUENTIAL, Job, Restorer, filled_at_random
+from v2l.experiments.restore_inputs import TaskSet, check_protocol, prepare
+from v2l.experiments.windows import Restorer, filled_at_random
 from v2l.models.llm import load_llm
 from v2l.progress import Progress
 from v2l.runtime import Runtime
-from v2l.seeds import numpy_generator
 from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.inputs import read_global_vectors
 from v2l.tokenizer.kinds import load_tokenizer
-from v2l.tokenizer.local_tokens import encode_pictures
 
 RESTORED, DEGRADED, RANDOM, CLEAN = "restored", "degraded tokens", "random tokens", "clean tokens"
-CONDITIONS = (RESTORED, DEGRADED, RANDOM, CLEAN)
+PICTURED = {DEGRADED: "degraded", RESTORED: "restored", CLEAN: "clean"}  # columns of the examples
 
-logger = logging.getLogger(__name__)
+Decode = Callable[[np.ndarray], Tensor]  # maps [N, grid * grid] to pictures [N, 3, H, W] in [0, 1]
 
 
 def restore(
@@ -57,127 +55,111 @@ def restore(
 
     name: of the tokenizer. Pictures are decoded from ids, clamped to [0, 1] and compared with the clean picture itself.
     Raises ConfigError if the protocol does not fit the token map, ArtifactError or DataError for inputs that do not
-    fit.
+    fit, ModelError if a prompt is longer than the LLM's context.
     """
     model = load_tokenizer(tokenizer).to(runtime.device)
-    check_protocol(config, model.config.grid)
+    check_protocol(config, model.config)
     heldout = heldout_rows(read_manifest(manifest))
     if heldout.empty:
         raise DataError(f"{manifest}: column split: expected some rows with heldout, found none")
-    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)]
+    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)].reset_index(drop=True)
     vectors = read_global_vectors(chosen["image_id"], global_tokens, global_vectors, model.config.num_global)
-    pictures = {task: degrade(task, chosen, manifest, model, config, seed) for task in config.tasks}
-    codes = {task: [encode_pictures(model, part, runtime.device) for part in pair] for task, pair in pictures.items()}
-
-    map_start = model.num_tokens - model.config.grid**2
-    jobs = [
-        make_job(image_id, task, *(ids[i, map_start:] for ids in codes[task]), config, model.config.grid)
-        for task in config.tasks
-        for i, image_id in enumerate(chosen["image_id"])
-    ]
-    restorer = Restorer(load_llm(llm, runtime), config, model.config.grid, model.vocab_size, seed)
+    language_model = load_llm(llm, runtime)
+    if model.vocab_size > language_model.vocab_size:
+        raise ArtifactError(
+            f"{tokenizer}: expected ids of the {language_model.vocab_size} tokens of {llm.source}, "
+            f"found {model.vocab_size} codes"
+        )
+    restorer = Restorer(language_model, config, model.config.grid, model.vocab_size, seed)
+    sets = [prepare(task, chosen, manifest, model, config, seed, runtime.device) for task in config.tasks]
+    jobs = [job for each in sets for job in each.jobs]
     with Progress(f"restoration, {name}", sum(len(restorer.windows(job.task)) for job in jobs), "windows") as progress:
-        restored, windows = restorer.restore(jobs, progress.advance)
+        maps, windows = restorer.restore(jobs, progress.advance)
 
     measures = Measures.load(networks, runtime.device)
-    tables, arrays, shown = [], {}, []
-    for task in config.tasks:
-        clean = to_tensor(pictures[task][0]).to(runtime.device)
-        arrays[f"{task}/original"] = in_passes(measures.features, clean)
-        mine = [j for j, job in enumerate(jobs) if job.task == task]
-        places = [place for window in restorer.windows(task) for place in window]
-        decoded = {}
-        for condition in CONDITIONS:
-            maps = np.stack([_map(condition, jobs[j], restored[j], restorer, model.vocab_size, seed) for j in mine])
-            ids = codes[task][0].copy()
-            ids[:, map_start:] = maps
-            decoded[condition] = in_passes(
-                lambda part, given=None: _decode(model, part, given), torch.from_numpy(ids).to(runtime.device),
-                *([] if vectors is None else [vectors.to(runtime.device)]),
-            )  # fmt: skip
-            arrays[f"{task}/{condition}"] = in_passes(measures.features, decoded[condition])
-            correct = maps[:, places] == codes[task][0][:, map_start:][:, places]
-            labels = {"tokenizer": name, "task": task, "condition": condition}
-            table = pd.DataFrame({"image_id": chosen["image_id"].to_numpy(), **labels})
-            measured = measured_rows(clean, decoded[condition], measures, config.psnr_channel)
-            tables.append(pd.concat([table.assign(tokens_restored=correct.mean(axis=1)), measured], axis=1))
-        shown += _examples(chosen, task, clean, decoded, config.num_examples)
-    write_rows(rows, pd.concat(tables, ignore_index=True))
-    write_rows(decisions, pd.DataFrame(windows).assign(tokenizer=name))
-    write_arrays(features, {key: array.cpu().numpy() for key, array in arrays.items()})
-    write_rows(examples, pd.DataFrame(shown))
+    tables: list[pd.DataFrame] = []
+    arrays: dict[str, np.ndarray] = {}
+    shown: list[pd.DataFrame] = []
+    for number, each in enumerate(sets):
+        places = [place for window in restorer.windows(each.task) for place in window]
+        restored = np.stack(maps[number * len(chosen) : (number + 1) * len(chosen)])
+        conditions = condition_maps(each, restored, places, model.vocab_size, seed)
+        decode = make_decoder(model, each.ids, vectors, runtime.device)
+        measured = measure_task(each, conditions, places, decode, measures, config, runtime.device)
+        tables.append(measured.rows)
+        arrays |= measured.features
+        shown.append(measured.examples)
+    write_rows(rows, _labelled(pd.concat(tables, ignore_index=True), name))
+    write_rows(decisions, _labelled(pd.DataFrame(windows), name))
+    write_arrays(features, arrays)
+    write_rows(examples, pd.concat(shown, ignore_index=True).merge(chosen[["image_id", "class_name"]], on="image_id"))
 
 
-def check_protocol(config: RestoreProtocol, grid: int) -> None:
-    """Raises ConfigError if a task's window, n or m do not fit a map of grid x grid."""
-    for task in config.tasks:
-        try:
-            config.region(task, grid)
-        except ValueError as error:
-            raise ConfigError(f"restore.protocol: {error}") from None
+def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    table.insert(1, "tokenizer", name)
+    return table
 
 
-def degrade(
-    task: str, chosen: pd.DataFrame, manifest: Path, model: ImageTokenizer, config: RestoreProtocol, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Clean and degraded pictures of a task, both uint8 [N, size, size, 3]."""
-    size, paths = model.config.image_size_px, chosen["path"].tolist()
-    if task == "shift":
-        large = load_pictures(manifest, paths, larger_side(size, config.shift_share))
-        crops = [centre_and_corner(picture, size) for picture in large]
-        return np.stack([centre for centre, _ in crops]), np.stack([corner for _, corner in crops])
-    clean = load_pictures(manifest, paths, size)
-    if task == "rotation":
-        return clean, np.stack([rotated(picture) for picture in clean])
-    if task == "deblurring":
-        generators = [numpy_generator(seed, "blur", image_id) for image_id in chosen["image_id"]]
-        pairs = zip(clean, generators, strict=True)
-        return clean, np.stack([blurred(picture, config.blur_kernels, generator) for picture, generator in pairs])
-    region, scale = config.region(task, model.config.grid), model.config.downsampling
-    sides = [scale * side for side in (region.top, region.left, region.height, region.width)]
-    return clean, np.stack([covered(picture, *sides) for picture in clean])
+def condition_maps(
+    each: TaskSet, restored: np.ndarray, places: Sequence[int], vocab_size: int, seed: int
+) -> dict[str, np.ndarray]:
+    """The maps [N, grid * grid] that each condition decodes. places: the positions that were predicted."""
+    return {
+        RESTORED: restored,
+        DEGRADED: np.stack([job.degraded for job in each.jobs]),
+        RANDOM: np.stack([filled_at_random(job, places, vocab_size, seed) for job in each.jobs]),
+        CLEAN: np.stack([job.clean for job in each.jobs]),
+    }
 
 
-def make_job(
-    image_id: str, task: str, clean: np.ndarray, degraded: np.ndarray, config: RestoreProtocol, grid: int
-) -> Job:  # fmt: skip
-    """The maps of a picture in a task; where a part is to be filled in, the rest keeps its clean tokens."""
-    if task in SEQUENTIAL:
-        region = config.region(task, grid)
-        kept = np.ones((grid, grid), dtype=bool)
-        kept[region.top : region.top + region.height, region.left : region.left + region.width] = False
-        degraded = np.where(kept.ravel(), clean, degraded)
-    return Job(image_id, task, clean, degraded)
+def make_decoder(model: ImageTokenizer, clean_ids: np.ndarray, vectors: Tensor | None, device: torch.device) -> Decode:
+    """Decodes maps [N, grid * grid] in place of those among ``clean_ids`` [N, num_tokens]."""
+    others = [] if vectors is None else [vectors.to(device)]
+
+    @torch.inference_mode()
+    def decode_pass(ids: Tensor, given: Tensor | None = None) -> Tensor:
+        return model.decode_ids(ids, given).clamp(0, 1)
+
+    def decode(maps: np.ndarray) -> Tensor:
+        ids = np.concatenate([clean_ids[:, : -maps.shape[1]], maps], axis=1)
+        return in_passes(decode_pass, torch.from_numpy(ids).to(device), *others)
+
+    return decode
 
 
-def _map(
-    condition: str, job: Job, restored: np.ndarray, restorer: Restorer, vocab_size: int, seed: int
-) -> np.ndarray:  # fmt: skip
-    """The map that a condition decodes, [grid * grid]."""
-    if condition == RESTORED:
-        return restored
-    if condition == RANDOM:
-        return filled_at_random(job, restorer.windows(job.task), vocab_size, seed)
-    return job.degraded if condition == DEGRADED else job.clean
+@dataclass(frozen=True)
+class Measured:
+    """Measures of a task: rows a picture and condition, features [N, 512] by name, and some pictures as PNG."""
+
+    rows: pd.DataFrame
+    features: dict[str, np.ndarray]
+    examples: pd.DataFrame
 
 
-@torch.inference_mode()
-def _decode(model: ImageTokenizer, ids: Tensor, vectors: Tensor | None) -> Tensor:
-    return model.decode_ids(ids, vectors).clamp(0, 1)
-
-
-def _examples(
-    chosen: pd.DataFrame, task: str, clean: Tensor, decoded: dict[str, Tensor], count: int
-) -> Sequence[dict[str, object]]:
-    return [
-        {
-            "image_id": chosen["image_id"].iloc[i],
-            "class_name": chosen["class_name"].iloc[i],
-            "task": task,
-            "original": picture_png(clean[i]),
-            "degraded": picture_png(decoded[DEGRADED][i]),
-            "restored": picture_png(decoded[RESTORED][i]),
-            "clean": picture_png(decoded[CLEAN][i]),
-        }
-        for i in range(min(count, len(chosen)))
-    ]
+def measure_task(
+    each: TaskSet,
+    conditions: dict[str, np.ndarray],
+    places: Sequence[int],
+    decode: Decode,
+    measures: Measures,
+    config: RestoreProtocol,
+    device: torch.device,
+) -> Measured:
+    """Decodes the maps of every condition and compares the pictures with the clean ones."""
+    image_ids = [job.image_id for job in each.jobs]
+    shown = evenly_spaced(len(image_ids), config.num_examples)
+    clean = to_tensor(each.pictures).to(device)
+    features = {f"{each.task}/original": in_passes(measures.features, clean).cpu().numpy()}
+    examples = pd.DataFrame({"image_id": [image_ids[i] for i in shown], "task": each.task})
+    examples["original"] = [picture_png(clean[i]) for i in shown]
+    tables = []
+    for condition, maps in conditions.items():
+        decoded = decode(maps)
+        features[f"{each.task}/{condition}"] = in_passes(measures.features, decoded).cpu().numpy()
+        equal = maps[:, places] == conditions[CLEAN][:, places]
+        labels = {"image_id": image_ids, "task": each.task, "condition": condition}
+        table = pd.DataFrame({**labels, "tokens_restored": equal.mean(axis=1)})
+        tables.append(pd.concat([table, measured_rows(clean, decoded, measures, config.psnr_channel)], axis=1))
+        if condition in PICTURED:
+            examples[PICTURED[condition]] = [picture_png(decoded[i]) for i in shown]
+    return Measured(pd.concat(tables, ignore_index=True), features, examples)

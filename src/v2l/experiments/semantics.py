@@ -66,7 +66,7 @@ def semantics(
     parts = []
     for codebook, (vectors_file, tokens_file) in sorted(_by_codebook(global_vectors, global_tokens).items()):
         rows_of = torch.from_numpy(read_arrays(vectors_file, ["codebook"])["codebook"])
-        ids = _read_ids(tokens_file, image_ids, max(config.num_global))
+        ids = _read_ids(tokens_file, image_ids, max(config.num_global), len(rows_of))
         for num_global in config.num_global:
             clip, clip_r = score_tokens(vectors[chosen], rows_of, ids[:, :num_global], low, high)
             parts.append(
@@ -95,11 +95,16 @@ def _by_codebook(vectors: Sequence[Path], tokens: Sequence[Path]) -> dict[str, t
     return {name: (first[name], second[name]) for name in first}
 
 
-def _read_ids(file: Path, image_ids: pd.Series, count: int) -> Tensor:
-    """The ``count`` best global ids of the pictures, [N, count] int64."""
+def _read_ids(file: Path, image_ids: pd.Series, count: int, codebook_size: int) -> Tensor:
+    """The ``count`` best global ids of the pictures, [N, count] int64. Raises ArtifactError."""
     stored = read_rows(file, ["image_id", "global_ids"]).set_index("image_id")["global_ids"]
     if absent := [image_id for image_id in image_ids if image_id not in stored.index]:
         raise ArtifactError(f"{file}: expected tokens of {absent[0]}, found none")
     if (found := stored.str.len().min()) < count:
         raise ArtifactError(f"{file}: global_ids: semantics.num_global asks for {count} a picture, found {found}")
-    return torch.from_numpy(np.stack([ids[:count] for ids in stored.loc[image_ids]]).astype(np.int64))
+    ids = np.stack([ids[:count] for ids in stored.loc[image_ids]]).astype(np.int64)
+    if not 0 <= ids.min() <= ids.max() < codebook_size:
+        raise ArtifactError(
+            f"{file}: global_ids: expected rows of a codebook of {codebook_size}, found {ids.min()}..{ids.max()}"
+        )
+    return torch.from_numpy(ids)

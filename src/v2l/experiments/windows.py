@@ -64,7 +64,10 @@ def draw_variants(job: Job, config: RestoreProtocol, vocab_size: int, seed: int)
 
 
 def input_positions(window: Sequence[int], task: str, config: RestoreProtocol) -> range:
-    """The positions that a line shows before its arrow: fewer than n where the map begins."""
+    """The positions that a line shows as its input, up to n before the window, as many as the map has there.
+
+    Where a part is filled in: these alone. Otherwise: these and the window (paper), or the window alone (release).
+    """
     start = max(0, window[0] - config.num_before)
     if task in SEQUENTIAL:
         return range(start, window[0])
@@ -72,14 +75,13 @@ def input_positions(window: Sequence[int], task: str, config: RestoreProtocol) -
 
 
 class Restorer:
-    """Puts windows to the LLM. vocab_size: ids that the tokenizer can decode."""
+    """Puts windows to the LLM. vocab_size: ids that the tokenizer can decode, some or all of the LLM's."""
 
     def __init__(self, llm: Llm, config: RestoreProtocol, grid: int, vocab_size: int, seed: int) -> None:
-        self._llm, self._config, self._grid, self._seed = llm, config, grid, seed
-        self._vocab_size = min(vocab_size, llm.vocab_size)
+        self._llm, self._config, self._grid, self._vocab_size, self._seed = llm, config, grid, vocab_size, seed
         count = config.num_predicted
-        self._decoding: Decoding = Free(count) if vocab_size >= llm.vocab_size else Within(count, vocab_size)
-        self._prompt = RestorationPrompt.make(llm.tokenize, llm.start_ids, count)
+        self._decoding: Decoding = Free(count) if vocab_size == llm.vocab_size else Within(count, vocab_size)
+        self._prompt = RestorationPrompt.make(llm, count)
 
     def windows(self, task: str) -> list[tuple[int, ...]]:
         """The windows of a task on this map. Raises ValueError if the protocol does not fit it."""
@@ -145,10 +147,9 @@ def _decision(job: Job, number: int, window: list[int], answer: Sequence[int], r
     }
 
 
-def filled_at_random(job: Job, windows: Sequence[Sequence[int]], vocab_size: int, seed: int) -> np.ndarray:
-    """The floor: the degraded map with uniformly random ids in all windows."""
+def filled_at_random(job: Job, places: Sequence[int], vocab_size: int, seed: int) -> np.ndarray:
+    """The floor: the degraded map with uniformly random ids at these places."""
     generator = numpy_generator(seed, "restore at random", job.task, job.image_id)
-    places = [place for window in windows for place in window]
     result = job.degraded.copy()
     result[places] = generator.integers(vocab_size, size=len(places))
     return result

@@ -12,16 +12,20 @@ from v2l.metrics.entries import Metrics, grouped, read_measures
 from v2l.metrics.intervals import Estimate, mean_interval, proportion_interval
 
 AVERAGE = "average"
-
-
 COLUMNS = ("episode_id", "run", "ways", "num_global", "setting")
 
 
 def classify_metrics(predictions: Sequence[Path], metrics: Path) -> None:
-    """Few-shot accuracy of every run, setting and their average (paper, Table 1). Raises ArtifactError."""
+    """Few-shot accuracy of every run, setting and their average (paper, Table 1).
+
+    predictions: a file a run. Raises ArtifactError.
+    """
     entries: Metrics = {}
     for file in predictions:
-        entries |= few_shot_metrics(read_measures(file, COLUMNS, ["correct"]), file)
+        found = few_shot_metrics(read_measures(file, COLUMNS, ["correct"]), file)
+        if repeated := entries.keys() & found.keys():
+            raise ArtifactError(f"{file}: {min(repeated)!r} is in another file too; expected a file a run")
+        entries |= found
     write_json(metrics, entries)
 
 

@@ -29,7 +29,10 @@ def restore_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Pat
             original = stored[f"{where['task']}/original"]
             decoded = stored[f"{where['task']}/{where['condition']}"]
             if not len(group) == len(original) == len(decoded):
-                raise ArtifactError(f"{arrays}: expected {len(group)} rows of {where['task']} as in {file.name}")
+                raise ArtifactError(
+                    f"{arrays}: {where['task']}: expected {len(group)} rows as in {file.name}, "
+                    f"found {len(original)} originals and {len(decoded)} of {where['condition']}"
+                )
             if len(group) > 1:
                 estimate = frechet_estimate(original, decoded, arrays)
                 key = metric_key("frechet_vgg16", **where)

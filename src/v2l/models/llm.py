@@ -1,6 +1,7 @@
 """The frozen language model: any causal LM that transformers loads, with its tokenizer, working on token ids."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,12 @@ from transformers.utils.logging import disable_progress_bar
 from v2l.config.llm import LlmConfig
 from v2l.errors import ModelError
 from v2l.models.llm_generation import Generation, Request
+from v2l.models.weights import read_tensors
 from v2l.progress import Progress
 from v2l.runtime import Runtime
 
 HUB_TIMEOUT_SECONDS = 10.0
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")  # as peft names them
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +71,21 @@ class Llm:
     def with_adapter(self, folder: Path) -> "Llm":
         """The same language model with the LoRA adapter in ``folder`` applied; this one is not to be used any more.
 
-        Raises ModelError if the adapter is not one for this model.
+        Raises ModelError if the adapter is not one for this model, ArtifactError if its weights cannot be read.
         """
         import peft  # slow to import, and few stages need it
 
+        stored, _ = read_tensors(folder / ADAPTER_FILES[0])
         try:
-            self.model = peft.PeftModel.from_pretrained(self.model, folder).eval().requires_grad_(False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.model = peft.PeftModel.from_pretrained(self.model, folder).eval().requires_grad_(False)
+            own = peft.get_peft_model_state_dict(self.model, save_embedding_layers=False)
         except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder}: no LoRA adapter for this model ({_first_line(error)})") from error
+            lines = " ".join(line.strip() for line in str(error).splitlines()[:2])
+            raise ModelError(f"{folder}: no LoRA adapter for this model ({lines})") from error
+        if others := sorted(stored.keys() ^ own.keys()):  # peft lets them pass
+            raise ModelError(f"{folder}: no LoRA adapter for this model (only one of the two has {others[0]})")
         return self
 
     @property

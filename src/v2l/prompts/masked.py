@@ -16,6 +16,7 @@ from v2l.seeds import numpy_generator
 Ids = tuple[int, ...]
 
 HEAD, ARROW = "Fill in the masked tokens.\nInput: < ", " >\nOutput: < "
+IGNORED = -100  # the label of what is not predicted
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class MaskedPrompt:
 
     @classmethod
     def make(cls, llm: Llm, mask_text: str) -> "MaskedPrompt":
-        """Raises ConfigError unless the mask's text is one token."""
-        head, arrow, mask = llm.tokenize([HEAD, ARROW, mask_text])
+        """Raises ConfigError unless the mask's text is one token, ModelError if the words merge."""
+        (head,) = llm.tokenize([HEAD])
+        # As within a text: SentencePiece puts a blank before one that stands alone.
+        arrow, mask = llm.tokenize_after("a", ARROW), llm.tokenize_after("\n", mask_text)
         if len(mask) != 1:
             raise ConfigError(f"masked.mask.text: expected the text of one token, found {mask_text!r} of {len(mask)}")
         return cls((*llm.start_ids, *head), tuple(arrow), mask[0])
@@ -49,7 +52,7 @@ def draw_mask(count: int, share: float, seed: int, *item: str | int) -> np.ndarr
 
 
 def training_sequence(prompt: MaskedPrompt, ids: np.ndarray, masked: np.ndarray) -> tuple[list[int], list[int]]:
-    """Ids of the whole sequence, and the labels: the id at every masked place of the answer, -100 elsewhere."""
+    """Ids of the whole sequence, and the labels: the id at every masked place of the answer, IGNORED elsewhere."""
     shown: Sequence[int] = [i for segment in prompt.segments(ids, masked) for i in segment]
-    labels = np.where(masked, ids, -100).tolist()
-    return [*shown, *ids.tolist()], [-100] * len(shown) + labels
+    labels = np.where(masked, ids, IGNORED).tolist()
+    return [*shown, *ids.tolist()], [IGNORED] * len(shown) + labels

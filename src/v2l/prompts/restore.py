@@ -4,8 +4,10 @@ A token map is not text, and its ids do not survive being written out and read a
 from ids: those of the words below and those of the map.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from v2l.models.llm import Llm
 
 Ids = tuple[int, ...]
 
@@ -15,7 +17,10 @@ INPUT, OUTPUT, END = "###\nInput: < ", " >\nOutput: ", "\n"
 
 @dataclass(frozen=True)
 class RestorationPrompt:
-    """The ids of the words; made once for a language model and a number of predicted tokens."""
+    """The ids of the words; made once for a language model and a number of predicted tokens.
+
+    Each part is cut as the tokenizer cuts it within a text: SentencePiece puts a blank before a text that stands alone.
+    """
 
     instruction: Ids
     input: Ids
@@ -23,13 +28,12 @@ class RestorationPrompt:
     end: Ids
 
     @classmethod
-    def make(
-        cls, tokenize: Callable[[Sequence[str]], list[list[int]]], start_ids: Sequence[int], num_predicted: int
-    ) -> "RestorationPrompt":
-        """tokenize: of the language model, without ``start_ids``, which stand before every prompt."""
-        texts = (INSTRUCTION.format(count=num_predicted), INPUT, OUTPUT, END)
-        instruction, *parts = (tuple(ids) for ids in tokenize(texts))
-        return cls((*start_ids, *instruction), *parts)
+    def make(cls, llm: Llm, num_predicted: int) -> "RestorationPrompt":
+        """Raises ModelError if the tokenizer merges a part into what stands before it."""
+        text = INSTRUCTION.format(count=num_predicted)
+        (instruction,) = llm.tokenize([text])
+        parts = (llm.tokenize_after(*pair) for pair in ((text, INPUT), ("a", OUTPUT), ("a", END)))
+        return cls((*llm.start_ids, *instruction), *map(tuple, parts))
 
     def segments(self, examples: Sequence[tuple[Ids, Ids]], query: Ids) -> tuple[Ids, Ids]:
         """The instruction, which all prompts share, and the rest: (input, output) of each example, then the query."""

@@ -1,98 +1,36 @@
-"""Charts: few-shot accuracy by setting, use of the codebooks, training curves."""
+"""Charts of the tokenizers: use of the codebooks, training curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from v2l.config.fewshot import FewShotConfig, InductionSetting
+from v2l.artifacts import read_rows
+from v2l.errors import ArtifactError
 from v2l.experiments.usage import BEST, GLOBAL, LOCAL, perplexity
-from v2l.metrics.entries import Metrics, distinct_values, metric_key, select_rows
-from v2l.metrics.few_shot import AVERAGE
-from v2l.report.display import DISPLAYS
+from v2l.metrics.entries import select_rows
+from v2l.report.cells import ordered
+from v2l.report.display import METHODS
+from v2l.report.grids import stored_name
 
-ACCURACY = DISPLAYS["accuracy"]
 SPLITS = {"train": "training pictures", "heldout": "held-out pictures"}
 TOKEN_KINDS = {BEST: "best token", GLOBAL: "all stored tokens"}
 HATCHES = ("", "////")
 MARKERS = ("o", "s", "^", "D", "v", "X")
-CURVE_COLUMNS = 3
-
-
-def few_shot_points(metrics: Metrics, ways: int, num_global: int, names: Sequence[str]) -> pd.DataFrame:
-    """value, low and high in per cent for each setting in turn; NaN where there is none."""
-    none = {"value": None, "low": None, "high": None}
-    entries = [metrics.get(metric_key("accuracy", ways=ways, num_global=num_global, setting=n), none) for n in names]
-    return pd.DataFrame(entries, columns=list(none)).astype(float) * ACCURACY.scale
-
-
-def few_shot_data(metrics: Metrics, fewshot: FewShotConfig) -> pd.DataFrame:
-    """The points of the few-shot figure: ways, num_global, setting, and value, low and high in per cent."""
-    names = [*(setting.name for setting in fewshot.settings), AVERAGE]
-    return pd.concat(
-        few_shot_points(metrics, ways, num_global, names).assign(ways=ways, num_global=num_global, setting=names)
-        for ways in distinct_values(metrics, "ways")
-        for num_global in distinct_values(metrics, "num_global")
-    )[["ways", "num_global", "setting", "value", "low", "high"]]
-
-
-def few_shot_figure(metrics: Metrics, fewshot: FewShotConfig) -> Figure:
-    """A panel for each number of ways; Kg by colour and marker; bars are 95 % intervals; dashed: chance."""
-    all_ways, all_num_global = distinct_values(metrics, "ways"), distinct_values(metrics, "num_global")
-    figure = Figure(figsize=(6.875, 2.9))
-    panels = figure.subplots(1, len(all_ways), sharey=True, squeeze=False)[0]
-    names = [*(setting.name for setting in fewshot.settings), AVERAGE]
-    for panel, ways in zip(panels, all_ways, strict=True):
-        for place, num_global in enumerate(all_num_global):
-            points = few_shot_points(metrics, ways, num_global, names)
-            offset = (place - (len(all_num_global) - 1) / 2) * 0.24
-            bars = (points[["low", "high"]].sub(points["value"], axis="index")).abs()
-            panel.errorbar(
-                np.arange(len(names)) + offset, points["value"].to_numpy(), bars.to_numpy().T, color=f"C{place}",
-                linestyle="none", marker=MARKERS[place % len(MARKERS)], label=f"Kg = {num_global}",
-            )  # fmt: skip
-        panel.axhline(ACCURACY.scale / ways, color="0.3", linestyle=(0, (4, 2)), linewidth=0.8, label="chance")
-        panel.axvline(len(names) - 1.5, color="0.7", linewidth=0.6)
-        panel.set(title=f"{ways}-way", ylim=(0, 104), xlim=(-0.5, len(names) - 0.5))
-        panel.set_xticks(range(len(names)), [*map(_setting_label, fewshot.settings), "\nmean\n"])
-        panel.tick_params(axis="x", length=0)
-    panels[0].set_ylabel(ACCURACY.heading)
-    panels[0].annotate(
-        "induction\nK\nrepeats", (0, 0), (-4, -3.5), xycoords="axes fraction", textcoords="offset points",
-        ha="right", va="top", color="0.3", annotation_clip=False,
-    )  # fmt: skip
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-    return figure
-
-
-def _setting_label(setting: InductionSetting) -> str:
-    return f"{'yes' if setting.induction else 'no'}\n{setting.shots}\n{setting.repeats}"
-
-
-def few_shot_caption(metrics: Metrics, fewshot: FewShotConfig, seed: int) -> str:
-    seen, counts = [], set()
-    for ways in distinct_values(metrics, "ways"):
-        entries = {
-            (setting.name, num_global): metrics[key]
-            for setting in fewshot.settings
-            for num_global in distinct_values(metrics, "num_global")
-            if (key := metric_key("accuracy", ways=ways, num_global=num_global, setting=setting.name)) in metrics
-        }
-        counts |= {entry["n"] for entry in entries.values()}
-        if entries:
-            (setting_name, num_global), best = max(entries.items(), key=lambda item: item[1]["value"])
-            seen.append(f"{ways}-way {ACCURACY.number(best['value'])} % with Kg = {num_global} and {setting_name}")
-    episodes = " or ".join(map(str, sorted(counts))) or "no"
-    return (
-        "Accuracy of the frozen LLM by setting (induction line, K support examples a class, further repeats of each) "
-        "and number of global tokens Kg; the last place is the mean over the settings. Held-out query pictures, "
-        f"{episodes} episodes a point. Bars: 95 % Wilson intervals; of the mean a t-interval over episodes. Dashed: "
-        "chance of an answer that is one of the class names, as with induction. To see: the highest accuracies are "
-        f"{'; '.join(seen) or 'missing'}. Seed {seed}."
-    )
+DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
+# Logged terms that tokenizers have in common, each with its heading.
+CURVES = {
+    "total": "Total loss ↓",
+    "reconstruction": "Reconstruction loss ↓",
+    "perceptual": "Perceptual loss ↓",
+    "codes_in_batch": "Codes in use in a batch",
+}
+CURVE_COLUMNS = 2
+FEW_STEPS = 20
 
 
 def codebook_figure(usage: pd.DataFrame) -> Figure:
@@ -153,36 +91,83 @@ def codebook_caption(usage: pd.DataFrame, seed: int) -> str:
     )
 
 
-def curve_names(curves: pd.DataFrame) -> list[str]:
-    """Terms to draw: every column that has values, but for the two that count time."""
-    return [name for name in curves.columns if name not in ("step", "epoch") and curves[name].notna().any()]
+def read_curves(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Steps and shown terms of every tokenizer. files: ``curves_<tokenizer>.csv``.
+
+    Raises ArtifactError if a file has no logged value of a shown term.
+    """
+    curves = {}
+    for file in files:
+        read_rows(
+            file, ["step"]
+        )  # says clearly what is wrong with the file; which terms it has depends on the training
+        rows = pd.read_csv(file)
+        terms = [name for name in CURVES if name in rows.columns and rows[name].notna().any()]
+        if not terms:
+            raise ArtifactError(f"{file}: expected logged values in a column of {', '.join(CURVES)}, found none")
+        curves[stored_name(file, "curves_")] = rows[["step", *terms]]
+    return {name: curves[name] for name in ordered(curves, METHODS)}
 
 
-def curves_figure(curves: pd.DataFrame) -> Figure:
-    """A panel for each logged term over training steps, as logged."""
-    names = curve_names(curves)
-    columns = min(CURVE_COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(6.875, 0.5 + 1.6 * rows))
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    marker = "." if len(curves) < 20 else ""
-    for axis, name in zip(axes, names, strict=False):
-        drawn = curves[["step", name]].dropna()
-        axis.plot(drawn["step"], drawn[name], marker=marker, linestyle="-", color="C0")
-        axis.set_title(name.replace("_", " "))
+def curves_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """A panel for each term over training steps, as logged; a colour and dash for each tokenizer."""
+    terms = [name for name in CURVES if any(name in rows for rows in curves.values())]
+    columns = min(CURVE_COLUMNS, len(terms))
+    lines = -(-len(terms) // columns)
+    figure = Figure(figsize=(6.875, 0.75 + 1.75 * lines))
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+    handles = {}
+    for axis, term in zip(axes, terms, strict=False):
+        for place, (name, rows) in enumerate(curves.items()):
+            if term in rows:
+                drawn = rows[["step", term]].dropna()
+                # The style's own colours and dashes by place, so that a tokenizer looks alike in all panels.
+                style = {"color": f"C{place % 6}", "linestyle": DASHES[place % len(DASHES)], "linewidth": 1.0}
+                marker = MARKERS[place % len(MARKERS)] if len(drawn) < FEW_STEPS else ""
+                (handles[name],) = axis.plot(drawn["step"], drawn[term], marker=marker, markersize=3, **style)
+        _scale(
+            axis, [rows[term].dropna() for rows in curves.values() if term in rows], logarithmic="loss" in CURVES[term]
+        )
+        axis.set_title(CURVES[term])
         axis.tick_params(labelbottom=True)
-    for axis in axes[len(names) :]:
+    for axis in axes[len(terms) :]:
         axis.set_axis_off()
     figure.supxlabel("Training step", fontsize="medium")
+    labels = [name for name in curves if name in handles]
+    figure.legend(
+        [handles[name] for name in labels], [METHODS.get(name, name) for name in labels], loc="outside upper center",
+        ncols=min(3, len(labels)), handlelength=3,
+    )  # fmt: skip
     return figure
 
 
-def curves_caption(curves: pd.DataFrame, seed: int) -> str:
-    names = curve_names(curves)
-    first, last = curves.iloc[0], curves.iloc[-1]
-    name = "total" if "total" in names else names[0]
+def _scale(axis: Axes, values: Sequence[pd.Series], logarithmic: bool) -> None:
+    """A count starts at zero; a loss is logarithmic, with plain numbers, unless a GAN's term takes it below zero."""
+    if not logarithmic:
+        axis.set_ylim(bottom=0)
+    elif all((column > 0).all() for column in values):
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def curves_caption(curves: Mapping[str, pd.DataFrame], seed: int) -> str:
+    counts = sorted({len(rows) for rows in curves.values()})
+    steps = sorted({int(rows["step"].max()) for rows in curves.values()})
+    logged = [name for name in CURVES if any(name in rows for rows in curves.values())]
+    term = "reconstruction" if "reconstruction" in logged else logged[0]
+    ends = {name: rows[term].dropna().iloc[-1] for name, rows in curves.items() if term in rows}
+    listed = ", ".join(f"{METHODS.get(name, name)} {ends[name]:.3g}" for name in sorted(ends, key=ends.__getitem__))
     return (
-        f"Training of the tokenizer on the training pictures: every logged term at {len(curves):,} logged steps up to "
-        f"{int(last['step']):,}, single batches, not smoothed. To see: {name.replace('_', ' ')} goes from "
-        f"{first[name]:.3g} to {last[name]:.3g}. No error bars: one run. Seed {seed}."
+        f"Training of the tokenizers on the training pictures, {_either(counts)} logged steps up to step "
+        f"{_either(steps)}: single batches, not smoothed; losses on a logarithmic axis where all are positive. "
+        "Totals hold each kind's own quantizer loss, and adversarial terms once they begin: compare them within a "
+        "tokenizer only. "
+        f"To see: {CURVES[term].removesuffix(' ↓').lower()} of the last logged batch, lowest first: {listed}. "
+        f"No error bars: one run each. Seed {seed}."
     )
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(f"{number:,}" for number in numbers)

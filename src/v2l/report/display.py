@@ -33,6 +33,22 @@ class Display:
         return f"{self.number(entry['value'])} [{self.number(entry['low'])}, {self.number(entry['high'])}]"
 
 
+# How a run, tokenizer or codebook is called; a name that is not here is shown as it is.
+METHODS = {
+    "v2l": "V2L",
+    "v2l_no_global": "V2L without global tokens",
+    "v2l_no_projector": "V2L without projector",
+    "vqgan": "VQ-GAN",
+    "lqae": "LQAE-like",
+    "spae": "SPAE-like",
+}
+CODEBOOKS = {
+    "order_1": "single tokens",
+    "orders_1_2": "up to bigrams",
+    "orders_1_3": "up to trigrams (V2L)",
+    "unfiltered": "up to trigrams, not filtered",
+}
+
 DISPLAYS = {
     "accuracy": Display("Accuracy", 1, "%", 100.0, "higher"),
     "clip": Display("CLIP", 3, better="higher"),
@@ -43,6 +59,11 @@ DISPLAYS = {
     "lpips_vgg": Display("LPIPS-VGG", 3, better="lower"),
     "lpips_alex": Display("LPIPS-Alex", 3, better="lower"),
     "frechet_vgg16": Display("Fréchet (VGG16)", 2, better="lower"),
+    "tokens_restored": Display("Tokens restored", 1, "%", 100.0, "higher"),
+    "cider_d": Display("CIDEr-D", 3, better="higher"),
+    "bleu_4": Display("BLEU-4", 3, better="higher"),
+    "rouge_l": Display("ROUGE-L", 3, better="higher"),
+    "vqa_accuracy": Display("VQA accuracy", 1, "%", 100.0, "higher"),
     "fid": Display("FID", 2, better="lower"),
     "zero_shot_top1": Display("CLIP zero-shot top-1", 1, "%", 100.0, "higher"),
     "zero_shot_top5": Display("CLIP zero-shot top-5", 1, "%", 100.0, "higher"),

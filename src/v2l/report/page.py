@@ -1,4 +1,4 @@
-"""One self-contained HTML page: headline numbers, figures, tables, where each number comes from, and the settings."""
+"""One self-contained HTML page: headline numbers, claims, figures, tables, origin of each number, and the settings."""
 
 import base64
 import json
@@ -11,40 +11,54 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from v2l.artifacts import read_json
 from v2l.errors import ArtifactError
+from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.metrics.entries import Metrics, relative_name
-from v2l.report.display import display_of
-from v2l.report.provenance import history
+from v2l.report.display import CODEBOOKS, METHODS, display_of
+from v2l.report.provenance import history, job_name
+from v2l.report.summary_tables import count_verdicts
+
+CLAIMS_TABLE = "claims"
 
 # Keys of the headline numbers, in the order in which they are shown.
 HEADLINES = (
-    r"accuracy \| .* \| average",
+    rf"accuracy \| {MAIN_TOKENIZER} \| .* \| average",
     r"zero_shot_top1 \| .*",
-    r"clip \| orders 1-3 \| .*",
-    r"psnr",
-    r"lpips_alex",
-    r"codes_used \| local \| heldout",
+    r"clip \| orders_1_3 \| Kg=5",
+    rf"psnr \| {MAIN_TOKENIZER}",
+    rf"lpips_vgg \| {MAIN_TOKENIZER}",
+    rf"tokens_restored \| {MAIN_TOKENIZER} \| .* \| restored",
+    r"tokens_restored \| after tuning",
+    r"cider_d \| picture words",
+    r"vqa_accuracy \| picture words",
 )
 
 
 def page(
     tables: Path,
     figures: Path,
+    claims: Path,
     usage: Path,
     semantics: Path,
     classify: Path,
     reconstruct: Path,
+    restore: Path,
+    caption: Path,
+    vqa: Path,
+    masked: Path,
     page: Path,
     clip: Path | None = None,
 ) -> None:
-    """Writes the page. tables, figures: index.json of their folders; the rest are metrics files; clip may be absent.
+    """Writes the page. tables, figures: index.json of their folders; claims: claims.json; the rest are metrics files.
 
-    Provenance files beside the metrics, where there are any, give the settings and the cost of every stage.
-    Raises ArtifactError.
+    Provenance files beside the metrics, where there are any, give the settings and the cost of every stage; ``clip``
+    may be absent. Raises ArtifactError.
     """
-    files = [path for path in (clip, classify, semantics, reconstruct, usage) if path is not None]
+    named = (clip, classify, semantics, reconstruct, restore, caption, vqa, masked, usage)
+    files = [path for path in named if path is not None]
     metrics = {relative_name(path): read_json(path) for path in files}
     root = tables.parent.parent
-    past = history(root, files)
+    past = history(root, [*files, claims])
+    shown = [_shown_table(item) for item in read_json(tables)]
     template = Environment(
         loader=PackageLoader("v2l.report", "."),
         autoescape=True,
@@ -55,12 +69,15 @@ def page(
     text = template.render(
         name=root.name,
         headlines=headlines(metrics),
+        verdicts=count_verdicts(read_json(claims)),
+        claims=[table for table in shown if table["name"] == CLAIMS_TABLE],
         figures=[_inlined(item, figures) for item in read_json(figures)],
-        tables=[{**item, "rows": _table_rows(item)} for item in read_json(tables)],
+        tables=[table for table in shown if table["name"] != CLAIMS_TABLE],
         metrics=[row for file, entries in metrics.items() for row in _metric_rows(file, entries)],
-        stages=past.records,
+        stages=[{**record, "job": job_name(record)} for record in past.records],
         sources=past.sources,
-        parameters=list(flatten(past.parameters)),
+        # Sections may lie within others, e.g. one run within all runs.
+        parameters=sorted(set(flatten(past.parameters))),
         seeds=sorted({record["seed"] for record in past.records}),
         versions=sorted({record["code_version"] for record in past.records}),
     )
@@ -71,6 +88,10 @@ def headlines(metrics: Mapping[str, Metrics]) -> list[dict[str, Any]]:
     """The chosen entries of all metrics files as label, number, unit and interval, in the order of HEADLINES."""
     entries = [item for of_file in metrics.values() for item in _in_natural_order(of_file)]
     return [_headline(key, entry) for form in HEADLINES for key, entry in entries if re.fullmatch(form, key)]
+
+
+def _plain_name(part: str) -> str:
+    return METHODS.get(part) or CODEBOOKS.get(part, part)
 
 
 def _in_natural_order(entries: Metrics) -> list[tuple[str, dict[str, Any]]]:
@@ -87,8 +108,8 @@ def _headline(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     display = display_of(name, entry)
     number, _, interval = display.text(entry).partition(" ")
     return {
-        "label": display.label, "parts": ", ".join(parts), "number": number, "unit": display.unit, "interval": interval,
-        "n": entry["n"],
+        "label": display.label, "parts": ", ".join(map(_plain_name, parts)), "number": number, "unit": display.unit,
+        "interval": interval, "n": entry["n"],
     }  # fmt: skip
 
 
@@ -105,23 +126,40 @@ def _inlined(item: Mapping[str, Any], index: Path) -> dict[str, Any]:
     picture = index.parent / item["png"]
     if not picture.is_file():
         raise ArtifactError(f"{picture}: figure listed in {index.name} not found")
-    return {**item, "data": base64.b64encode(picture.read_bytes()).decode("ascii")}
+    number = re.fullmatch(r"fig(\d+)", item["name"])  # of the paper; others are this suite's own
+    heading = f"Figure {number[1]}. {item['title']}" if number else item["title"]
+    return {**item, "heading": heading, "data": base64.b64encode(picture.read_bytes()).decode("ascii")}
 
 
-def _table_rows(table: Mapping[str, Any]) -> list[tuple[str, Sequence[dict[str, Any]]]]:
-    """Each row label with its cells in column order; a cell's text is split into number and interval."""
+def _shown_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    """With each row's cells in column order, their texts split into number and interval, and with all origins."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for cell in table["cells"]:
-        number, _, interval = cell["text"].partition(" ")
-        shown = {**cell, "number": number, "interval": interval, "origin": _origin(cell)}
+        number, bracket, interval = cell["text"].partition(" [")
+        verdict = cell["text"].replace(" ", "-") if cell["column"] == "verdict" else ""
+        shown = {
+            **cell, "number": number, "interval": bracket.strip() + interval, "origin": _origin(cell),
+            "verdict": verdict,
+        }  # fmt: skip
         rows.setdefault(cell["row"], []).append(shown)
-    return list(rows.items())
+    origins = [item for label, cells in rows.items() for item in _origins(label, cells)]
+    return {**table, "rows": list(rows.items()), "origins": origins}
+
+
+def _origins(row: str, cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Row, column and origin of every cell that has one; once for all cells of a row that share it."""
+    found = [(cell["column"], cell["origin"]) for cell in cells if cell["origin"]]
+    if len(found) > 1 and len({origin for _, origin in found}) == 1:
+        yield row, "all", found[0][1]
+        return
+    for column, origin in found:
+        yield row, column, origin
 
 
 def _origin(cell: Mapping[str, Any]) -> str:
     if cell["metric_key"] is None:
         return cell["source"] or ""
-    return f"{cell['metrics_file']}: {cell['metric_key']}; {_selection(cell['rows'])}"
+    return f"{cell['metrics_file']}: {cell['metric_key']}; {', '.join(cell['files']) or _selection(cell['rows'])}"
 
 
 def _selection(rows: Mapping[str, Any] | None) -> str:

@@ -1,8 +1,7 @@
-"""Picture grids: pictures with their words (paper, Figure 6), and pictures before and after the tokenizer (Table 3)."""
+"""Pictures with their words (paper, Figure 6), and pictures before and after every tokenizer (Table 3)."""
 
-import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
+from v2l.artifacts import read_rows
 from v2l.data.images import fit_square, read_image
 from v2l.errors import ArtifactError
+from v2l.metrics.entries import Metrics, metric_key
+from v2l.report.cells import ordered
+from v2l.report.display import DISPLAYS, METHODS
+from v2l.report.grids import WIDTH_IN, GridRow, decode_png, picture_grid, readable, show_picture, stored_name
 
 COLUMNS = 6
 PICTURE_PX = 128
@@ -36,12 +39,30 @@ class WordedPicture:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture before and after the tokenizer, both uint8 [H, W, 3]."""
+    """A picture, uint8 [H, W, 3], and what tokenizers decode it to, by their names."""
 
     image_id: str
     class_name: str
     original: np.ndarray
-    reconstruction: np.ndarray
+    reconstructions: Mapping[str, np.ndarray]
+
+
+class PictureWords:
+    """The best words of every picture: texts of its global tokens."""
+
+    def __init__(self, tokens: Path, codebook: Path, count: int) -> None:
+        """count: words a picture. Raises ArtifactError for an unreadable file."""
+        self._tokens = tokens
+        self._best = read_rows(tokens, ["image_id", "global_ids"]).set_index("image_id")["global_ids"]
+        self._rows = read_rows(codebook, ["order", "text"])
+        self._count = count
+
+    def of(self, image_id: str) -> list[tuple[str, int]]:
+        """(text, n-gram order), best first. Raises ArtifactError for a picture without tokens."""
+        if image_id not in self._best.index:
+            raise ArtifactError(f"{self._tokens}: expected a row for picture {image_id}, found none")
+        words = self._rows.iloc[list(self._best[image_id][: self._count])]
+        return [(readable(text), int(order)) for text, order in zip(words["text"], words["order"], strict=True)]
 
 
 def choose_pictures(manifest: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -52,54 +73,32 @@ def choose_pictures(manifest: pd.DataFrame, count: int) -> pd.DataFrame:
     return first.iloc[places]
 
 
-def read_worded_pictures(
-    chosen: pd.DataFrame, tokens: pd.DataFrame, codebook: pd.DataFrame, folder: Path, num_words: int
-) -> list[WordedPicture]:
+def read_worded_pictures(chosen: pd.DataFrame, words: PictureWords, folder: Path) -> list[WordedPicture]:
     """Reads the chosen rows of a manifest in ``folder``, each with its best words.
 
     Raises DataError for a picture that cannot be read, ArtifactError for one without tokens.
     """
-    best = tokens.set_index("image_id")["global_ids"]
-    items = []
-    for row in chosen.itertuples():
-        if row.image_id not in best.index:
-            raise ArtifactError(f"tokens: expected a row for picture {row.image_id}, found none")
-        words = codebook.iloc[list(best[row.image_id][:num_words])]
-        pairs = [(_readable(text), int(order)) for text, order in zip(words["text"], words["order"], strict=True)]
-        picture = fit_square(read_image(folder / row.path), PICTURE_PX)
-        items.append(WordedPicture(row.image_id, row.class_name, picture, pairs))
-    return items
-
-
-def decode_examples(rows: pd.DataFrame, file: Path) -> list[Example]:
-    """Raises ArtifactError naming file and picture if the stored bytes are no picture."""
-    items = []
-    for row in rows.itertuples():
-        try:
-            pair = [
-                np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in (row.original, row.reconstruction)
-            ]
-        except OSError as error:
-            raise ArtifactError(f"{file}: picture {row.image_id} cannot be decoded ({error})") from None
-        items.append(Example(row.image_id, row.class_name, *pair))
-    return items
-
-
-def _readable(text: str) -> str:
-    """One line without outer blanks; a text of blanks alone in quotes."""
-    return " ".join(text.split()) or repr(text)
+    return [
+        WordedPicture(
+            row.image_id,
+            row.class_name,
+            fit_square(read_image(folder / row.path), PICTURE_PX),
+            words.of(row.image_id),
+        )
+        for row in chosen.itertuples()
+    ]
 
 
 def words_figure(items: Sequence[WordedPicture]) -> Figure:
     """Each picture with its class above and its best words below; the number before a word is its n-gram order."""
     rows = -(-len(items) // COLUMNS)
     lines = max(sum(len(_wrap(text)) for text, _ in item.words) for item in items)
-    figure = Figure(figsize=(6.875, rows * (1.55 + lines * LINE_POINTS / 72) + 0.2))
+    figure = Figure(figsize=(WIDTH_IN, rows * (1.55 + lines * LINE_POINTS / 72) + 0.2))
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, item in zip(axes, items, strict=False):
-        _show(axis, item.picture, item.class_name)
+        show_picture(axis, item.picture, item.class_name)
         axis.set_anchor("N")
         _write_words(axis, item.words)
     legend = [Patch(facecolor=f"C{order - 1}", label=f"{order}: {name}") for order, name in ORDER_NAMES.items()]
@@ -126,11 +125,14 @@ def _write_words(axis: Axes, words: Sequence[tuple[str, int]]) -> None:
 
 def words_caption(items: Sequence[WordedPicture], seed: int) -> str:
     named = sum(_names_class(item) for item in items)
+    orders = [order for item in items for _, order in item.words]
+    longer = sum(order > 1 for order in orders)
     ids = ", ".join(item.image_id for item in items)
     return (
         f"Held-out pictures, one of each of {len(items)} evenly spaced classes, the class above and the best words of "
         "the global codebook below; the number is the n-gram order of the word. "
-        f"To see: {named} of {len(items)} pictures have a word of their class name among the words shown. "
+        f"To see: {named} of {len(items)} pictures have a word of their class name among the words shown; {longer} of "
+        f"the {len(orders)} words are bigrams or trigrams. "
         f"No error bars: single pictures. Seed {seed}. Pictures: {ids}."
     )
 
@@ -140,45 +142,57 @@ def _names_class(item: WordedPicture) -> bool:
     return any(part in said for part in item.class_name.lower().split())
 
 
+def read_examples(files: Sequence[Path], count: int) -> list[Example]:
+    """The first ``count`` pictures that any tokenizer has, with the reconstructions of all that have them.
+
+    files: ``examples_<tokenizer>.parquet``. Raises ArtifactError if there is no picture, or bytes that are none.
+    """
+    named = {stored_name(file, "examples_"): file for file in files}
+    kept: dict[str, Example] = {}
+    for name in ordered(named, METHODS):
+        file = named[name]
+        rows = read_rows(file, ["image_id", "class_name", "original", "reconstruction"])
+        if rows.empty:
+            raise ArtifactError(f"{file}: expected pictures, found none")
+        for row in rows.itertuples():
+            if row.image_id not in kept and len(kept) < count:
+                original = decode_png(row.original, file, row.image_id)
+                kept[row.image_id] = Example(row.image_id, row.class_name, original, {})
+            if row.image_id in kept:
+                kept[row.image_id].reconstructions[name] = decode_png(row.reconstruction, file, row.image_id)
+    return list(kept.values())
+
+
+def tokenizer_names(examples: Sequence[Example]) -> list[str]:
+    return ordered({name for item in examples for name in item.reconstructions}, METHODS)
+
+
 def reconstruction_figure(examples: Sequence[Example]) -> Figure:
-    """Originals above, reconstructions below, at the tokenizer's own size without smoothing."""
-    columns = min(len(examples), COLUMNS)
-    blocks = -(-len(examples) // COLUMNS)
-    figure = Figure(figsize=(6.875, 2.5 * blocks))
-    axes = figure.subplots(2 * blocks, columns, squeeze=False)
-    for axis in axes.ravel():
-        axis.set_axis_off()
-    for place, example in enumerate(examples):
-        block, column = divmod(place, COLUMNS)
-        _show(axes[2 * block, column], example.original, example.class_name)
-        _show(axes[2 * block + 1, column], example.reconstruction)
-    for block in range(blocks):
-        axes[2 * block, 0].set_ylabel("original")
-        axes[2 * block + 1, 0].set_ylabel("reconstruction")
-    return figure
+    """Originals on top, below them a line for each tokenizer, at its own size without smoothing."""
+    rows = [GridRow("picture", [item.original for item in examples])]
+    for name in tokenizer_names(examples):
+        rows.append(GridRow(METHODS.get(name, name), [item.reconstructions.get(name) for item in examples]))
+    return picture_grid(rows, [item.class_name for item in examples])
 
 
-def reconstruction_caption(examples: Sequence[Example], seed: int) -> str:
-    errors = [
-        100 * np.abs(item.original.astype(float) - item.reconstruction.astype(float)).mean() / 255 for item in examples
-    ]
-    best, worst = int(np.argmin(errors)), int(np.argmax(errors))
+def reconstruction_caption(examples: Sequence[Example], metrics: Metrics, seed: int) -> str:
+    """metrics: of the stage ``reconstruct-metrics``."""
     height, width = examples[0].original.shape[:2]
     ids = ", ".join(item.image_id for item in examples)
     return (
-        f"Held-out pictures ({len(examples)}, {width} x {height} px) above, decoded from their tokens below. "
-        f"To see: by mean absolute difference, {examples[best].class_name} is closest ({errors[best]:.1f} % of the "
-        f"range) and {examples[worst].class_name} farthest ({errors[worst]:.1f} %). "
-        f"No error bars: single pictures; Table 3 has the means. Seed {seed}. Pictures: {ids}."
+        f"Held-out pictures ({len(examples)}, {width} x {height} px) on top, below them what each tokenizer decodes "
+        f"from its tokens. To see: {_ranking(tokenizer_names(examples), metrics)}. "
+        f"No error bars: single pictures; Table 3 has the means with their intervals. Seed {seed}. Pictures: {ids}."
     )
 
 
-def _show(axis: Axes, picture: np.ndarray, title: str = "") -> None:
-    axis.set_axis_on()
-    axis.imshow(picture)
-    axis.set(xticks=[], yticks=[])
-    axis.grid(visible=False)
-    for spine in axis.spines.values():
-        spine.set(visible=True, color="0.8")
-    label = textwrap.fill(title, WORD_LENGTH + 3, max_lines=2, placeholder="…")
-    axis.set_title(label, fontsize=8, fontweight="normal", loc="center", parse_math=False)
+def _ranking(names: Sequence[str], metrics: Metrics) -> str:
+    """The tokenizers from best to worst by mean LPIPS."""
+    display = DISPLAYS["lpips_vgg"]
+    entries = {name: metrics[key] for name in names if (key := metric_key("lpips_vgg", tokenizer=name)) in metrics}
+    if not entries:
+        return "what each tokenizer loses; it was not measured in this run"
+    ranked = sorted(entries, key=lambda name: entries[name]["value"])
+    listed = ", ".join(f"{METHODS.get(name, name)} {display.number(entries[name]['value'])}" for name in ranked)
+    counts = sorted({entry["n"] for entry in entries.values()})
+    return f"mean {display.label} of {' or '.join(f'{n:,}' for n in counts)} held-out pictures, best first: {listed}"

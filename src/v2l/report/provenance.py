@@ -1,6 +1,6 @@
-"""Which stages made an artifact, and how: the chain of provenance files, back to the assets."""
+"""Which jobs made an artifact, and how: the chain of provenance files, back to the assets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,15 +10,20 @@ from v2l.artifacts import provenance_path, read_json
 
 @dataclass(frozen=True)
 class History:
-    """records: one a stage, nearest to the raw data first; sources: SHA-256 of files that no record tells of."""
+    """records: one a job, nearest to the raw data first; sources: SHA-256 of files that no record tells of."""
 
     records: list[dict[str, Any]]
     sources: dict[str, str]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The sections of the configuration that any of the stages depends on."""
+        """The sections of the configuration that any of the jobs depends on."""
         return {key: value for record in self.records for key, value in sorted(record["parameters"].items())}
+
+
+def job_name(record: Mapping[str, Any]) -> str:
+    """A stage, and for which item it was run, e.g. ``train vqgan``."""
+    return " ".join([record["stage"], *record["options"].values()])
 
 
 def history(root: Path, artifacts: Iterable[Path]) -> History:
@@ -36,13 +41,14 @@ def history(root: Path, artifacts: Iterable[Path]) -> History:
             sources[name] = digest
             return
         record = read_json(path)
-        if record["stage"] in records:
+        job = job_name(record)
+        if job in records:
             return
         # Held as seen before its inputs are followed, and put in place after them.
-        records[record["stage"]] = record
+        records[job] = record
         for given, given_digest in sorted(record["inputs"].items()):
             follow(root.joinpath(*PurePosixPath(given).parts[-2:]), given, given_digest)
-        records[record["stage"]] = records.pop(record["stage"])
+        records[job] = records.pop(job)
 
     for artifact in artifacts:
         if provenance_path(artifact).is_file():

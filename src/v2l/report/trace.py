@@ -1,4 +1,4 @@
-"""From a cell of a table back to its metrics entry, its rows and the run that made them."""
+"""From a cell of a table back to its metrics entry or claim, its rows and the run that made them."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 from v2l.artifacts import provenance_path, read_json
 from v2l.errors import ArtifactError
 from v2l.metrics.entries import select_rows
-from v2l.report.provenance import history
+from v2l.report.provenance import history, job_name
 
 ROWS_SHOWN = 3
 
@@ -29,12 +29,18 @@ def trace(index: Path, table: str, row: str, column: str) -> str:
         return "\n".join([*lines, "no value: not computed, and no published number on record"])
     root = index.parent.parent
     metrics = root / cell["metrics_file"]
-    entry = read_json(metrics).get(cell["metric_key"])
+    stored = read_json(metrics)
+    is_claim = isinstance(stored, list)
+    entry = ({claim["id"]: claim for claim in stored} if is_claim else stored).get(cell["metric_key"])
     if entry is None:
         raise ArtifactError(f"{metrics}: expected key {cell['metric_key']!r}, found none; run the stage tables again")
-    lines += [f"metrics file: {metrics}", f"key: {cell['metric_key']}", *_fields(entry)]
-    if entry["rows"] is not None:
-        lines += ["", *_rows(root / entry["rows"]["file"], entry["rows"]["where"])]
+    lines += [f"metrics file: {metrics}", f"key: {cell['metric_key']}"]
+    if is_claim:
+        lines += _claim(entry, root)
+    else:
+        lines += _fields(entry)
+        if entry["rows"] is not None:
+            lines += ["", *_rows(root / entry["rows"]["file"], entry["rows"]["where"])]
     return "\n".join([*lines, "", *_provenance(root, metrics)])
 
 
@@ -65,18 +71,34 @@ def _fields(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"n: {entry['n']}"
 
 
+def _claim(claim: Mapping[str, Any], root: Path) -> Iterator[str]:
+    """A claim is a difference of items' means, so all rows of its files are behind it, and no selection of them."""
+    yield f"claim: {claim['claim']}"
+    yield f"statistic: {claim['statistic']}"
+    if claim["value"] is not None:
+        yield from _fields(claim)
+    yield f"verdict: {claim['verdict']} ({claim['scale']})"
+    for name in claim["rows"]:
+        file = root / name
+        yield f"computed from: {file} ({len(_read(file))} rows)"
+
+
 def _rows(file: Path, where: Mapping[str, Any]) -> Iterator[str]:
     selection = ", ".join(f"{name} = {value}" for name, value in where.items()) or "all"
     if file.suffix != ".parquet":
         yield f"computed from: {file} (arrays)"
         return
-    if not file.is_file():
-        raise ArtifactError(f"{file}: file not found; run the stage that writes it")
-    rows = select_rows(pd.read_parquet(file), where)
+    rows = select_rows(_read(file), where)
     yield f"computed from {len(rows)} row(s) of {file} where {selection}"
     for number, row in enumerate(rows.head(ROWS_SHOWN).drop(columns=list(where)).to_dict("records"), start=1):
         yield f"row {number} of {len(rows)}:"
         yield from (_field(name, str(value)) for name, value in row.items())
+
+
+def _read(file: Path) -> pd.DataFrame:
+    if not file.is_file():
+        raise ArtifactError(f"{file}: file not found; run the stage that writes it")
+    return pd.read_parquet(file)
 
 
 def _field(name: str, value: str) -> str:
@@ -92,7 +114,7 @@ def _provenance(root: Path, metrics: Path) -> Iterator[str]:
     past = history(root, [metrics])
     for record in past.records:
         yield (
-            f"  {record['stage']}: code {record['code_version']}, seed {record['seed']}, {record['device']}, "
+            f"  {job_name(record)}: code {record['code_version']}, seed {record['seed']}, {record['device']}, "
             f"{record['wall_seconds']} s, parameters {record['parameters_hash'][:12]}"
         )
     for name, digest in past.sources.items():

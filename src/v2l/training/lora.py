@@ -1,6 +1,7 @@
 """Stage ``tune-lora``: tunes the LLM with LoRA to fill in masked tokens (paper, Figure 8)."""
 
 import json
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -11,16 +12,16 @@ import numpy as np
 import peft
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from v2l.artifacts import read_rows
 from v2l.config.llm import LlmConfig
 from v2l.config.masked import LoraConfig, MaskConfig
 from v2l.data.manifest import read_manifest, training_rows
-from v2l.errors import ArtifactError, ConfigError, ModelError
+from v2l.errors import ArtifactError, ConfigError, DataError, ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.progress import Progress
-from v2l.prompts.masked import MaskedPrompt, draw_mask, training_sequence
+from v2l.prompts.masked import IGNORED, MaskedPrompt, draw_mask, training_sequence
 from v2l.runtime import Runtime
 from v2l.seeds import derive_seed
 from v2l.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -30,7 +31,8 @@ from v2l.training.schedule import learning_rate_factor
 
 CHECKPOINT = "checkpoint.safetensors"
 COLUMNS = ("step", "loss", "learning_rate")
-IGNORED = -100
+
+logger = logging.getLogger(__name__)
 
 
 def tune_lora(
@@ -54,20 +56,20 @@ def tune_lora(
     image_ids, maps = read_training_maps(manifest, local_tokens)
     language_model = load_llm(llm, runtime)
     prompt = MaskedPrompt.make(language_model, mask.text)
-    length = len(training_sequence(prompt, maps[0], np.zeros(len(maps[0]), dtype=bool))[0])
-    if length > language_model.max_context:
-        raise ModelError(
-            f"masked: a map twice, {length} tokens, exceeds the LLM's context of {language_model.max_context}"
-        )
+    check_maps(maps, prompt, language_model, local_tokens)
     model = add_adapter(language_model, config, llm.source, seed)
+    trained = nn.ParameterList(parameter for parameter in model.parameters() if parameter.requires_grad)
+    optimiser = torch.optim.AdamW(trained, weight_decay=0.0)
     curves = Curves(COLUMNS)
-    optimiser = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), weight_decay=0.0)
-    state = TrainingState({"lora": model}, {"lora": optimiser}, curves)
+    state = TrainingState({"lora": trained}, {"lora": optimiser}, curves)
     start = load_checkpoint(scratch / CHECKPOINT, state)
+    if start:
+        logger.info("tune-lora: goes on from step %d", start)
     with Progress("LoRA", config.steps, "steps", done=start) as progress:
         for step in range(start, config.steps):
             rate = config.learning_rate * learning_rate_factor(step, config.warmup_steps, config.steps)
             sequences = batch(step, image_ids, maps, prompt, mask.share, config.batch_size, seed)
+            torch.manual_seed(derive_seed(seed, "dropout", step))
             value = take_step(model, optimiser, *sequences, rate)
             if not math.isfinite(value):
                 raise ModelError(f"tune-lora: expected a finite loss, found {value} at step {step}")
@@ -80,17 +82,28 @@ def tune_lora(
 
 
 def read_training_maps(manifest: Path, local_tokens: Path) -> tuple[list[str], np.ndarray]:
-    """The training pictures' ids and their maps [N, h*w]. Raises ArtifactError if there is none, or one has no map."""
+    """The training pictures' ids and their maps [N, h*w]. Raises DataError if there is none, ArtifactError
+    for one without a map, or if maps are not square."""
     image_ids = training_rows(read_manifest(manifest))["image_id"].tolist()
     stored = read_rows(local_tokens, ["image_id", "local_ids"]).set_index("image_id")["local_ids"]
+    if not image_ids:
+        raise DataError(f"{manifest}: column split: expected some rows with train, found none")
     if absent := [image_id for image_id in image_ids if image_id not in stored.index]:
         raise ArtifactError(f"{local_tokens}: expected local tokens of training picture {absent[0]}, found none")
-    if not image_ids:
-        raise ArtifactError(f"{manifest}: column split: expected some rows with train, found none")
-    maps = np.stack(stored.loc[image_ids].tolist()).astype(np.int64)
-    if math.isqrt(maps.shape[1]) ** 2 != maps.shape[1]:
-        raise ArtifactError(f"{local_tokens}: local_ids: expected square maps, found {maps.shape[1]} tokens a picture")
-    return image_ids, maps
+    lengths = stored.loc[image_ids].map(len)
+    side = math.isqrt(lengths.iloc[0])
+    if other := [f"{n} of {image_id}" for image_id, n in lengths.items() if n != side**2 or not n]:
+        raise ArtifactError(f"{local_tokens}: local_ids: expected square maps of one size, found {other[0]}")
+    return image_ids, np.stack(stored.loc[image_ids].tolist()).astype(np.int64)
+
+
+def check_maps(maps: np.ndarray, prompt: MaskedPrompt, llm: Llm, origin: Path) -> None:
+    """Raises ArtifactError for ids that the LLM has not, ModelError if a sequence exceeds its context."""
+    if (largest := int(maps.max())) >= llm.vocab_size:
+        raise ArtifactError(f"{origin}: expected ids of the LLM's {llm.vocab_size} tokens, found {largest}")
+    length = len(training_sequence(prompt, maps[0], np.zeros(len(maps[0]), dtype=bool))[0])
+    if length > llm.max_context:
+        raise ModelError(f"masked: a map twice, {length} tokens, exceeds the LLM's context of {llm.max_context}")
 
 
 def add_adapter(llm: Llm, config: LoraConfig, source: str, seed: int) -> peft.PeftModel:
@@ -105,7 +118,10 @@ def add_adapter(llm: Llm, config: LoraConfig, source: str, seed: int) -> peft.Pe
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(derive_seed(seed, "adapter"))
-        model = peft.get_peft_model(llm.model, lora)
+        try:
+            model = peft.get_peft_model(llm.model, lora)
+        except ValueError as error:
+            raise ConfigError(f"masked.lora: no adapter can be made ({str(error).splitlines()[0]})") from error
     model.peft_config["default"].base_model_name_or_path = source
     return model.train()
 
@@ -143,19 +159,18 @@ def take_step(
     return float(value.detach())
 
 
-def masked_loss(model: torch.nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
+def masked_loss(model: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of every labelled id from what stands before it. ids, labels: [B, length]."""
-    first = int((labels != IGNORED).any(dim=0).nonzero()[0])
-    kept = labels.shape[1] - first + 1  # the logits before a label are its prediction
-    logits = model(input_ids=ids, logits_to_keep=kept, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels[:, first:].flatten(), ignore_index=IGNORED
-    )
+    places = (labels != IGNORED).any(dim=0).nonzero().flatten()
+    # The logits before a label are its prediction; of the others there are many, and each is as wide as the vocabulary.
+    logits = model(input_ids=ids, logits_to_keep=places - 1, use_cache=False).logits
+    labels = labels[:, places]
+    return nn.functional.cross_entropy(logits[labels != IGNORED].float(), labels[labels != IGNORED])
 
 
 def write_adapter(model: peft.PeftModel, adapter: Path, adapter_config: Path) -> None:
     """Weights as safetensors and configuration as JSON, as ``peft.PeftModel.from_pretrained`` reads them."""
-    tensors = peft.get_peft_model_state_dict(model)
+    tensors = peft.get_peft_model_state_dict(model, save_embedding_layers=False)  # "auto" would ask the hub
     save_file({name: tensors[name].contiguous().cpu() for name in sorted(tensors)}, adapter)
     content = dict(_plain(model.peft_config["default"].to_dict())) | {"inference_mode": True}
     adapter_config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -115,8 +115,7 @@ def filter_vocabulary(
     if len(kept) == 0:
         raise DataError(
             f"vocab.filter.min_count: no candidate of codebook {codebook} has more than {config.min_count} counts on "
-            f"{len(pictures)} training "
-            f"pictures; the highest count is {counts.max()}"
+            f"{len(pictures)} training pictures; the highest count is {counts.max()}"
         )
     arrays = read_arrays(embeddings, ["embeddings", "text_id"])
     write_rows(rows, table.iloc[kept].assign(count=counts[kept]))

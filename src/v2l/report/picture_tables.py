@@ -1,0 +1,137 @@
+"""Tables of decoded pictures: reconstruction, restoration in context, masked restoration."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from v2l.graph.spec import MAIN_TOKENIZER
+from v2l.metrics.entries import metric_key
+from v2l.report.cells import (
+    Place,
+    Source,
+    caption,
+    items,
+    make_cells,
+    make_table,
+    measure_column,
+    ordered,
+    standing,
+    values_of,
+)
+from v2l.report.display import DISPLAYS, METHODS
+from v2l.report.table_files import Table
+
+TASKS = ("inpainting", "outpainting", "deblurring", "rotation", "shift")
+RESTORED = "restored"
+FLOORS = ("degraded tokens", "random tokens", "clean tokens")  # the last is the ceiling
+FRECHET_NOTE = (
+    "Fréchet (VGG16) is FID's formula on VGG16 features: no FID, and larger the fewer the pictures, so to be compared "
+    "within this table alone."
+)
+RESTORATION = ("tokens_restored", "lpips_vgg", "lpips_alex", "psnr", "ssim", "frechet_vgg16")
+MASKED_CONDITIONS = ("before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens")
+
+
+def reconstruction_table(source: Source, printed: pd.DataFrame, seed: int) -> Table:
+    """Table 3: reconstruction of held-out pictures, a row a tokenizer."""
+    names = ("psnr", "ssim", "lpips_vgg", "lpips_alex", "frechet_vgg16", "fid")
+    columns = [measure_column(name, ("table3", name)) for name in names]
+    rows = {
+        f"{METHODS.get(tokenizer, tokenizer)}, this run": {
+            name: (source, metric_key(name, tokenizer=tokenizer)) for name in names
+        }
+        for tokenizer in ordered(values_of(source.metrics, "tokenizer"), METHODS)
+    }
+    cells = make_cells(rows, columns, printed)
+    text = caption(
+        cells,
+        "Held-out pictures decoded from their tokens; all tokenizers are trained on the same pictures for the same "
+        f"number of steps. {FRECHET_NOTE} {_best_tokenizers(source)}",
+        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
+        seed,
+    )
+    return make_table("table3", "Reconstruction", text, columns, cells)
+
+
+def _best_tokenizers(source: Source) -> str:
+    """What to see: the tokenizer with the best mean of each measure."""
+    best = {}
+    for measure, choose in (("psnr", max), ("lpips_vgg", min)):
+        found = {
+            name: entry["value"]
+            for name in values_of(source.metrics, "tokenizer")
+            if (entry := source.metrics.get(metric_key(measure, tokenizer=name)))
+        }
+        if found:
+            best[measure] = choose(found, key=found.get)
+    listed = " and ".join(f"{METHODS.get(name, name)} by {DISPLAYS[measure].label}" for measure, name in best.items())
+    return f"To see: the best mean is that of {listed}." if best else ""
+
+
+def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table:
+    """Table 4: restored pictures by task and tokenizer, with V2L's floors and ceiling."""
+    columns = [measure_column(name, ("table4", name)) for name in RESTORATION]
+    tokenizers = ordered(values_of(source.metrics, "tokenizer"), METHODS)
+    rows: dict[str, Mapping[str, Place]] = {}
+    for task in ordered(values_of(source.metrics, "task"), TASKS):
+        conditions = [(name, RESTORED) for name in tokenizers] + [(MAIN_TOKENIZER, floor) for floor in FLOORS]
+        for tokenizer, condition in conditions:
+            rows[f"{task}: {METHODS.get(tokenizer, tokenizer)}, {condition}"] = {
+                name: (source, metric_key(name, tokenizer=tokenizer, task=task, condition=condition))
+                for name in RESTORATION
+            }
+    cells = make_cells(rows, columns, printed)
+    text = caption(
+        cells,
+        "Token maps of held-out pictures, degraded and restored by the frozen LLM in context, then decoded with the "
+        "clean picture's global tokens (SPAE-like: its coarser levels). Tokens restored: share of the predicted "
+        "positions with the clean picture's token. Floors: the degraded tokens left as they are, random ids in the "
+        f"predicted positions; ceiling: the clean tokens. {FRECHET_NOTE} {_seen(source)}",
+        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
+        seed,
+    )
+    return make_table("table4", "Restoration in context", text, columns, cells)
+
+
+def _seen(source: Source) -> str:
+    """What to see: in which tasks V2L's means are better than the floors'."""
+    tasks = ordered(values_of(source.metrics, "task", tokenizer=MAIN_TOKENIZER), TASKS)
+
+    def mean(measure: str, task: str, condition: str) -> float | None:
+        entry = source.metrics.get(metric_key(measure, tokenizer=MAIN_TOKENIZER, task=task, condition=condition))
+        return entry and entry["value"]
+
+    def split(measure: str, floor: str, sign: int) -> tuple[str, str]:
+        pairs = {task: (mean(measure, task, RESTORED), mean(measure, task, floor)) for task in tasks}
+        known = {task: sign * (own - other) for task, (own, other) in pairs.items() if None not in (own, other)}
+        above = [task for task, gain in known.items() if gain > 0]
+        return ", ".join(above) or "no task", ", ".join(task for task in known if task not in above) or "no task"
+
+    nearer, no_nearer = split("lpips_vgg", FLOORS[0], -1)
+    more, no_more = split("tokens_restored", FLOORS[1], 1)
+    return (
+        "To see, in the means of V2L: restored pictures are nearer to the clean ones (LPIPS-VGG) than degraded ones in "
+        f"{nearer}, no nearer in {no_nearer}; more tokens are right than of random ids in {more}, no more in {no_more}."
+    )
+
+
+def masked_table(source: Source, seed: int) -> Table:
+    """Table 7: masked restoration before and after tuning, with floors and ceiling."""
+    names = ("tokens_restored", "psnr", "ssim", "lpips_vgg", "lpips_alex")
+    columns = [measure_column(name) for name in names]
+    rows = {
+        condition: {name: (source, metric_key(name, condition=condition)) for name in names}
+        for condition in ordered(values_of(source.metrics, "condition"), MASKED_CONDITIONS)
+    }
+    cells = make_cells(rows, columns)
+    text = caption(
+        cells,
+        "Masked local tokens of held-out pictures filled in by the LLM, as it is and tuned with LoRA on maps of "
+        "training pictures. Masked tokens: their features set to 0, the figure's input; random tokens: uniform ids "
+        "in their place; clean tokens: the ceiling. "
+        f"{standing(source, 'tokens_restored', 'after tuning', ('before tuning', 'random tokens'))}",
+        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
+        seed,
+        published=False,
+    )
+    return make_table("table7", "Masked image restoration", text, columns, cells)
