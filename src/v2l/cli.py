@@ -51,7 +51,7 @@ def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
         help="files read through the configuration, for the record",
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
-    parser.set_defaults(run=lambda arguments: _run_stage(stage, arguments))
+    parser.set_defaults(execute=lambda arguments: _run_stage(stage, arguments))
 
 
 def _help(spec: Spec) -> str:
@@ -84,7 +84,7 @@ def _add_summary(subparsers: argparse._SubParsersAction) -> None:
         config = load_config(arguments.config)
         print(summary(config, Path("results") / config.name))
 
-    parser.set_defaults(run=run)
+    parser.set_defaults(execute=run)
 
 
 def _add_trace(subparsers: argparse._SubParsersAction) -> None:
@@ -100,7 +100,7 @@ def _add_trace(subparsers: argparse._SubParsersAction) -> None:
 
         print(trace(arguments.index, arguments.table, arguments.row, arguments.column))
 
-    parser.set_defaults(run=run)
+    parser.set_defaults(execute=run)
 
 
 def _add_tokenize(subparsers: argparse._SubParsersAction) -> None:
@@ -122,7 +122,7 @@ def _add_tokenize(subparsers: argparse._SubParsersAction) -> None:
         if arguments.reconstruction is not None:
             tokenizer.decode(tokens.global_ids, tokens.local_ids).save(arguments.reconstruction)
 
-    parser.set_defaults(run=run)
+    parser.set_defaults(execute=run)
 
 
 def _add_command(
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     _set_up_logging(getattr(parsed, "log", None))
     try:
-        parsed.run(parsed)
+        parsed.execute(parsed)
     except V2LError as error:
         logging.getLogger("v2l").error("error: %s", error)
         return 1

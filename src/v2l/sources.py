@@ -56,8 +56,7 @@ def _imported_names(file: Path) -> Iterator[str]:
 
 def _data_files(file: Path) -> Iterator[Path]:
     """Files beside a module, such as templates and pins, whose names stand in it as strings."""
+    beside = {path.name: path for path in file.parent.iterdir() if path.is_file()}
     for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(".") == 1:
-            beside = file.with_name(node.value) if "/" not in node.value and not node.value.startswith(".") else file
-            if beside != file and beside.is_file():
-                yield beside
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
+            yield beside[node.value]

@@ -1,6 +1,7 @@
 """Claims about few-shot classification (paper, Table 1): items are episodes, of both numbers of ways together."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ def few_shot_claims(predictions: Mapping[str, tuple[Path, pd.DataFrame]], llm: s
     if MAIN_TOKENIZER not in predictions:
         return [untested(claim, "no few-shot run of V2L") for claim in _statements(llm).values()]
     file, rows = predictions[MAIN_TOKENIZER]
-    claims = _statements(f"{llm}, {rows['episode_id'].nunique()} episodes, {_ways(rows)}")
+    claims = _statements(_scale(llm, rows))
     guided = rows[rows["induction"]]
     plain = guided[guided["repeats"] == 0]
     once = guided[guided["shots"] == 1]
@@ -29,7 +30,7 @@ def few_shot_claims(predictions: Mapping[str, tuple[Path, pd.DataFrame]], llm: s
     }
     judgements = [_judge(claims[name], pair, [file]) for name, pair in pairs.items()]
     return judgements + [
-        _against(claims[name], guided, file, predictions[name])
+        _against(claims[name], llm, guided, file, predictions[name])
         if name in predictions
         else untested(claims[name], "no few-shot run of this baseline")
         for name in BASELINES
@@ -50,11 +51,11 @@ def _statements(scale: str) -> dict[str, Claim]:
         ),
         "shots": claim(
             "shots", "More support examples raise few-shot accuracy.",
-            "accuracy with the largest K minus K = 1, with induction, no repeats",
+            "accuracy with the largest minus the smallest K, with induction, no repeats",
         ),
         "repeats": claim(
             "repeats", "Repeating the support examples raises few-shot accuracy.",
-            "accuracy with most repeats minus none, with induction, K = 1",
+            "accuracy with most minus fewest repeats, with induction, K = 1",
         ),
     } | {
         name: claim(
@@ -65,8 +66,9 @@ def _statements(scale: str) -> dict[str, Claim]:
     }  # fmt: skip
 
 
-def _ways(rows: pd.DataFrame) -> str:
-    return " and ".join(f"{ways}-way" for ways in sorted(rows["ways"].unique()))
+def _scale(llm: str, rows: pd.DataFrame) -> str:
+    ways = " and ".join(f"{ways}-way" for ways in sorted(rows["ways"].unique()))
+    return f"{llm}, {rows['episode_id'].nunique()} episodes, {ways}"
 
 
 def _sides(rows: pd.DataFrame, column: str, better: object, worse: object) -> tuple[pd.Series, pd.Series]:
@@ -88,14 +90,15 @@ def _judge(claim: Claim, pair: tuple[pd.Series, pd.Series] | None, files: list[P
     return judged(claim, paired_difference(*pair), files, factor=100)
 
 
-def _against(claim: Claim, own: pd.DataFrame, file: Path, other: tuple[Path, pd.DataFrame]) -> Claim:
+def _against(claim: Claim, llm: str, own: pd.DataFrame, file: Path, other: tuple[Path, pd.DataFrame]) -> Claim:
     """V2L against a baseline, cell by cell of episode, setting and Kg, then averaged over an episode."""
     baseline = other[1][other[1]["induction"]]
     largest = own["num_global"].max()
     matched = baseline["num_global"].where(baseline["num_global"].isin(own["num_global"].unique()), largest)
-    keys = ["episode_id", "setting", "matched"]
+    keys = ["episode_id", "ways", "setting", "matched"]
     cells = baseline.assign(matched=matched).merge(
         own.assign(matched=own["num_global"]), on=keys, suffixes=("_baseline", "_own")
     )
     pair = (item_means(cells, "episode_id", f"correct_{side}") for side in ("own", "baseline"))
+    claim = replace(claim, scale=_scale(llm, cells) if len(cells) else llm)
     return judged(claim, paired_difference(*pair), [file, other[0]], factor=100)

@@ -1,6 +1,7 @@
 """Claims about decoded pictures (paper, Tables 3 and 4, Figure 8): items are held-out pictures."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +68,7 @@ def _restoration(tokenizers: Rows, task: str, llm: str) -> Claim:
     if MAIN_TOKENIZER not in means or not rivals:
         return untested(claim, "V2L or every baseline is missing in this run")
     best = min(rivals, key=lambda name: rivals[name].mean())
-    named = Claim(**{**vars(claim), "statistic": f"LPIPS-VGG of restored pictures, best baseline ({best}) minus V2L"})
+    named = replace(claim, statistic=f"LPIPS-VGG of restored pictures, best baseline ({best}) minus V2L")
     files = [tokenizers[name][0] for name in (MAIN_TOKENIZER, best)]
     return judged(named, paired_difference(rivals[best], means[MAIN_TOKENIZER]), files)
 

@@ -1,10 +1,11 @@
 """Claims about the words of pictures (paper, Table 2): items are held-out pictures, averaged over Kg."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from v2l.claims.statistics import CONTRADICTED, Claim, item_means, judged, paired_difference, untested
+from v2l.claims.statistics import CONTRADICTED, NOT_TESTED, Claim, item_means, judged, paired_difference, untested
 
 COLUMNS = ["image_id", "codebook", "num_global", "clip", "clip_r", "codebook_size"]
 MEASURES = {"clip": "CLIP score", "clip_r": "relative CLIP score"}
@@ -49,5 +50,9 @@ def _filtering(file: Path, rows: pd.DataFrame, measure: str, margin: float) -> C
         return untested(claim, "the configuration has no unfiltered codebook to compare with")
     result = judged(claim, paired_difference(filtered, whole), [file], bound=-margin * float(whole.mean()))
     small, large = int(sizes[EXPANDED]), int(sizes[UNFILTERED])
-    fields = {"scale": f"{claim.scale}; {small:,} of {large:,} entries kept"}
-    return Claim(**{**vars(result), **fields, **({"verdict": CONTRADICTED} if small >= large else {})})
+    overruled = small >= large and result.verdict != NOT_TESTED
+    return replace(
+        result,
+        scale=f"{result.scale}; {small:,} of {large:,} entries kept",
+        verdict=CONTRADICTED if overruled else result.verdict,
+    )

@@ -98,6 +98,7 @@ def claims_table(file: Path, claims: list[dict[str, Any]], seed: int) -> Table:
     text = (
         "Each claim is a difference between paired items, positive as claimed. "
         "Supported: the whole 95 % interval lies on the side of the claim; contradicted: on the other; else undecided. "
+        "Where a claim says that nothing is lost, a loss up to the margin in its statistic counts as none. "
         "No correction for the number of claims: about one interval in twenty misses by chance. "
         f"{count_verdicts(claims)}. Contradicted: {contradicted or 'none'}. Seed {seed}."
     )

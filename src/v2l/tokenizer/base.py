@@ -171,10 +171,13 @@ def filled(tokenizer: Tokenizer, tensors: dict[str, Tensor], origin: Path) -> To
 
 
 def width_of(tensors: Mapping[str, Tensor], name: str, origin: Path) -> tuple[int, ...]:
-    """The shape of a tensor that sizes are read off. Raises ArtifactError if it is not there."""
+    """The shape of a matrix that sizes are read off. Raises ArtifactError if it is not there or is no matrix."""
     if name not in tensors:
         raise ArtifactError(f"{origin}: weights do not fit: missing {name}")
-    return tuple(tensors[name].shape)
+    shape = tuple(tensors[name].shape)
+    if len(shape) != 2:
+        raise ArtifactError(f"{origin}: weights do not fit: {name}: expected a matrix, found shape {list(shape)}")
+    return shape
 
 
 @torch.no_grad()

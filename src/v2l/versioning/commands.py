@@ -20,7 +20,7 @@ def add_commands(add_command: AddCommand) -> None:
         parser.add_argument(
             "--config", type=Path, default=Path("config/demo.yaml"), metavar="FILE", help="default: %(default)s"
         )
-        parser.set_defaults(run=run)
+        parser.set_defaults(execute=run)
         return parser
 
     add("pipeline", "Write dvc.yaml from the Snakemake graph.", "v2l pipeline --check", _pipeline).add_argument(
