@@ -1,10 +1,11 @@
 """What the kinds with a frozen codebook share."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from v2l.errors import ArtifactError
+from v2l.errors import ArtifactError, ConfigError
 from v2l.tokenizer.base import Sources
 from v2l.tokenizer.kinds import load_tokenizer
 
@@ -22,6 +23,43 @@ def test_codes_are_the_sources_rows_at_unit_length(make, kind: str) -> None:
     for code, row in zip(codes, source, strict=True):
         torch.testing.assert_close(code, row / row.square().sum().sqrt())  # rounding of another order of the sum
     assert torch.equal(source, 3 * random(NUM_CODES, DIM))
+
+
+@KINDS
+def test_fewer_axes_keep_what_they_can_of_the_codes_inner_products(make, kind: str) -> None:
+    scales = torch.tensor([4.0, 3.0, 2.0, 0.1, 0.1, 0.1])
+    source = random(NUM_CODES, DIM) * scales
+    rows, kept = normalize(source, dim=1).numpy(), make(kind, source, code_dim=3)
+    axes = np.linalg.svd(rows, full_matrices=False)[2][:3]
+    expected = rows @ axes.T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    # axes may point either way, inner products do not; float32
+    np.testing.assert_allclose(kept.codes().vectors @ kept.codes().vectors.T, expected @ expected.T, atol=1e-5)
+    assert kept.encode(random_pictures(1)).shape == (1, 3, GRID, GRID)
+
+
+@KINDS
+def test_fewer_axes_are_read_back_with_the_same_ids(make, kind: str, tmp_path) -> None:
+    kept, pictures = make(kind, code_dim=3), random_pictures(4)
+    kept.save(tmp_path / "t.safetensors")
+    loaded = load_tokenizer(tmp_path / "t.safetensors")
+    with torch.no_grad():
+        assert torch.equal(loaded.nearest(loaded.encode(pictures)), kept.nearest(kept.encode(pictures)))
+
+
+@KINDS
+def test_more_axes_than_there_are_are_refused(make, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"code_dim: expected at most {DIM} for this codebook, found {DIM + 1}"):
+        make(kind, code_dim=DIM + 1)
+
+
+@KINDS
+def test_training_goes_on_after_ids_were_taken_in_inference_mode(make, kind: str) -> None:
+    tokenizer = make(kind)
+    with torch.inference_mode():
+        tokenizer.nearest(tokenizer.encode(random_pictures(2)))
+    take_step(tokenizer, normalize(random(2, DIM, seed=1), dim=1))
+    assert tokenizer.quant_conv.weight.grad is not None
 
 
 @KINDS

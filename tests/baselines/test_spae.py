@@ -127,6 +127,16 @@ def test_guidance_is_the_cross_entropy_of_the_coarse_levels_over_the_codebook(
     assert (guided - plain).item() == pytest.approx(0.5 * np.mean(terms), abs=1e-5)
 
 
+def test_guidance_finds_words_along_the_axes_that_are_kept(
+    make, features: torch.Tensor, image_features: torch.Tensor
+) -> None:
+    tokenizer = make("spae", code_dim=3)
+    kept = features[:, :3]
+    guided = tokenizer.quantize(kept, image_features=image_features).loss
+    projected, tokenizer.axes = image_features @ tokenizer.axes, None
+    assert torch.equal(guided, tokenizer.quantize(kept, image_features=projected).loss)
+
+
 def test_guidance_draws_all_positions_alike_where_it_guides_the_first_level_alone(
     make, features: torch.Tensor, image_features: torch.Tensor
 ) -> None:

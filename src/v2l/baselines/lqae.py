@@ -2,7 +2,8 @@
 
 The codebook is the frozen LLM's own input embeddings; features and codes are compared at unit length. Simplified: the
 original takes RoBERTa's embeddings and, while training, lets RoBERTa fill in masked tokens of the map; here the LLM of
-the suite gives the embeddings, and encoder, decoder, losses and budget are those of all tokenizers of the suite.
+the suite gives the embeddings, of which a configuration may keep the principal axes alone; encoder, decoder, losses and
+budget are those of all tokenizers of the suite.
 """
 
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ class LqaeTokenizer(FrozenCodebookTokenizer):
 
     @classmethod
     def frozen_codes(cls, sources: Sources) -> Tensor:
-        return F.normalize(sources["llm_embeddings"], dim=1)
+        return sources["llm_embeddings"]
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Features [B, code_dim, h, w] of unit length at every position."""

@@ -7,7 +7,8 @@ are drawn to the words that CLIP finds nearest to the picture.
 
 Simplified: a level sees the mean over its cells, where the original samples positions; guidance is a cross-entropy over
 the codebook with the nearest words of the whole picture as targets, where the original scores crops with a threshold;
-encoder, decoder, losses and budget are those of all tokenizers of the suite.
+a configuration may keep the codebook's principal axes alone; encoder, decoder, losses and budget are those of all
+tokenizers of the suite.
 """
 
 import torch
@@ -28,7 +29,7 @@ class SpaeTokenizer(FrozenCodebookTokenizer):
 
     @classmethod
     def frozen_codes(cls, sources: Sources) -> Tensor:
-        return F.normalize(sources["embeddings"], dim=1)
+        return sources["embeddings"]
 
     @property
     def num_tokens(self) -> int:
@@ -83,7 +84,8 @@ class SpaeTokenizer(FrozenCodebookTokenizer):
 
     def _guidance(self, targets: list[Tensor], codes: Codes, image_features: Tensor) -> Tensor:
         """Cross-entropy of the coarsest levels over the codebook; the words nearest to a picture are the answers."""
-        words = (image_features @ codes.vectors.mT).topk(self.config.guidance_words, dim=1).indices  # [B, k]
+        features = image_features if self.axes is None else image_features @ self.axes
+        words = (features @ codes.vectors.mT).topk(self.config.guidance_words, dim=1).indices  # [B, k]
         coarse = torch.cat([level.flatten(2).mT for level in targets[: self.config.guided_levels]], dim=1)  # [B, p, d]
         logits = F.normalize(coarse, dim=-1) @ codes.vectors.mT / self.config.guidance_temperature
         answers = words[:, None, :].expand(-1, coarse.shape[1], -1)

@@ -64,18 +64,25 @@ class VqGanConfig(TokenizerConfig):
     code_dim: PositiveInt = Field(256, description="width of the codes")
 
 
-class LqaeConfig(TokenizerConfig):
+class FrozenCodebookConfig(TokenizerConfig):
+    """What kinds with a frozen, unprojected codebook share."""
+
+    num_global: Literal[0] = 0
+    code_dim: PositiveInt | None = Field(
+        None, description="keep so many principal axes of the codebook, which is searched the faster; default: all"
+    )
+
+
+class LqaeConfig(FrozenCodebookConfig):
     """LQAE-like: the LLM's frozen input embeddings as codebook."""
 
     kind: Literal["lqae"] = "lqae"
-    num_global: Literal[0] = 0
 
 
-class SpaeConfig(TokenizerConfig):
+class SpaeConfig(FrozenCodebookConfig):
     """SPAE-like: a residual pyramid over a frozen codebook of CLIP's text embeddings."""
 
     kind: Literal["spae"] = "spae"
-    num_global: Literal[0] = 0
     levels: list[PositiveInt] = Field(
         [1, 2, 4, 8, 16], description="side of every level, the last one's that of the map"
     )

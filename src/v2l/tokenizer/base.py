@@ -191,20 +191,21 @@ def align_with_codes(tokenizer: ImageTokenizer, pictures: Tensor) -> None:
     outputs = tokenizer.encoder(2 * pictures - 1).double().permute(0, 2, 3, 1).flatten(0, 2)
     codes = tokenizer.codes().vectors.double()
     rank = min(outputs.shape[1], codes.shape[1])
-    output_scales, output_axes = principal_axes(outputs, rank)
-    code_scales, code_axes = principal_axes(codes, rank)
+    output_scales, output_axes = principal_axes(torch.cov(outputs.T), rank)
+    code_scales, code_axes = principal_axes(torch.cov(codes.T), rank)
     weight = (code_axes * code_scales) @ (output_axes / output_scales.clamp_min(1e-6)).T  # [code_dim, z]
     bias = codes.mean(dim=0) - weight @ outputs.mean(dim=0)
     tokenizer.quant_conv.weight.copy_(weight[:, :, None, None])
     tokenizer.quant_conv.bias.copy_(bias)
 
 
-def principal_axes(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Standard deviations [count] along the first principal axes [d, count] of rows [n, d], largest first.
+def principal_axes(moments: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Root mean squares [count] along the first principal axes [d, count], largest first.
 
-    The sign of an axis is fixed by its largest component, so that the result does not depend on the solver.
+    moments: [d, d], second moments of some rows, about their mean or about zero. The sign of an axis is fixed by its
+    largest component, so that the result does not depend on the solver.
     """
-    variances, axes = torch.linalg.eigh(torch.cov(rows.T))
-    variances, axes = variances.flip(0)[:count], axes.flip(1)[:, :count]
+    squares, axes = torch.linalg.eigh(moments)
+    squares, axes = squares.flip(0)[:count], axes.flip(1)[:, :count]
     largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
-    return variances.clamp_min(0).sqrt(), axes * largest.sign()
+    return squares.clamp_min(0).sqrt(), axes * largest.sign()
