@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from v2l.config.tree import load_config, parse_config
+from v2l.config.fewshot import TABLE_1
+from v2l.config.tree import get_section, load_config, parse_config
 from v2l.errors import ConfigError
 
 
@@ -17,12 +18,11 @@ def test_shipped_file_is_valid_and_named_as_its_file(repository: Path, name: str
     assert load_config(repository / "config" / f"{name}.yaml").name == name
 
 
-def test_shipped_files_hold_the_same_seven_settings(repository: Path) -> None:
-    demo, smoke = (load_config(repository / "config" / f"{name}.yaml") for name in ("demo", "smoke"))
-    assert demo.fewshot.settings == smoke.fewshot.settings
-    assert [(s.induction, s.shots, s.repeats) for s in demo.fewshot.settings] == [
-        (False, 1, 0), (True, 1, 0), (True, 3, 0), (True, 5, 0), (True, 1, 1), (True, 1, 3), (True, 1, 5)
-    ]  # fmt: skip
+def test_shipped_files_ask_the_main_run_the_same_seven_settings(repository: Path) -> None:
+    for name in ("demo", "smoke"):
+        run = load_config(repository / "config" / f"{name}.yaml").fewshot.runs["v2l"]
+        assert run.settings == TABLE_1
+        assert run.num_global == [5, 21]
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,27 @@ def test_shipped_files_hold_the_same_seven_settings(repository: Path) -> None:
         ("train.batch_size", 0, r"train\.batch_size: .*greater than 0.*found 0"),
         ("precision", "fp16", r"precision: .*'auto', 'fp32' or 'bf16'.*'fp16'"),
         ("clip.kind", "siglip", r"clip: .*'locked_text'"),
-        ("fewshot.settings", [{"shots": 0}], r"fewshot\.settings\.0\.shots: .*greater than 0"),
-        ("tokenizer.image_size_px", 66, r"tokenizer: image_size_px must be a multiple of 4.*found 66"),
-        ("tokenizer.norm_groups", 5, r"tokenizer: norm_groups must divide base_channels 32, found 5"),
+        ("fewshot.runs.v2l.settings", [{"shots": 0}], r"fewshot\.runs\.v2l\.settings\.0\.shots: .*greater than 0"),
+        ("tokenizers.v2l.image_size_px", 66, r"tokenizers\.v2l: image_size_px must be a multiple of 4.*found 66"),
+        ("tokenizers.vqgan.norm_groups", 5, r"tokenizers\.vqgan: norm_groups must divide base_channels 32, found 5"),
+        ("tokenizers.lqae.num_codes", 9, r"tokenizers\.lqae\.num_codes: unknown key"),
+        ("tokenizers.lqae.num_global", 5, r"tokenizers\.lqae\.num_global: .*0.*found 5"),
+        ("tokenizers.spae.kind", "vae", r"tokenizers\.spae: .*'vae'"),
+        ("tokenizers.spae.levels", [1, 4], r"tokenizers\.spae: levels must rise to 16.*; found \[1, 4\]"),
+        ("tokenizers.spae.levels", [4, 1, 16], r"tokenizers\.spae: levels must rise to 16.*; found \[4, 1, 16\]"),
+        ("tokenizers.spae.levels", [3, 16], r"tokenizers\.spae: levels must .* each divide it; found \[3, 16\]"),
+        ("tokenizers.spae.guided_levels", 5, r"tokenizers\.spae: guided_levels must be fewer than the 5 levels"),
+        ("tokenizers", {}, r"tokenizers: expected one of kind v2l under the name v2l"),
+        ("tokenizers.v2l", {"kind": "vqgan"}, r"tokenizers: expected one of kind v2l under the name v2l"),
+        ("restore.tokenizers", ["v2l", "dalle"], r"restore\.tokenizers: expected names of tokenizers, found dalle"),
+        ("restore.protocol.num_predicted", 3, r"restore\.protocol: num_predicted must divide the 8 tokens"),
         ("data.max_classes", 3, r"episodes\.ways: 5-way needs at least 5 classes, data\.max_classes allows 3"),
-        ("episodes.shots", 3, r"fewshot\.settings: 5 shots are asked for, episodes\.shots draws 3"),
-        ("tokens.num_global", 8, r"tokens\.num_global: 8 stored per picture, but 21 are used"),
+        ("episodes.shots", 3, r"fewshot\.runs\.v2l: 5 shots are asked for, episodes\.shots draws 3"),
+        ("fewshot.runs.spae.words", "dalle", r"fewshot\.runs\.spae\.words: expected one of orders_1_3, .*found dalle"),
+        ("fewshot.runs.spae.ways", [2, 7], r"fewshot\.runs\.spae\.ways: expected some of \[2, 5\], found 7"),
+        ("tokens.num_global", 8, r"tokens\.num_global: 8 .* but fewshot\.runs\.v2l\.num_global asks for 21"),
+        ("caption.num_global", 22, r"tokens\.num_global: 21 .* but caption\.num_global asks for 22"),
+        ("tokenizers.v2l.num_global", 30, r"tokens\.num_global: 21 .* but tokenizers\.v2l\.num_global asks for 30"),
         ("name", "../elsewhere", r"name: .*match pattern"),
         ("seed", -1, r"seed: .*greater than or equal to 0"),
     ],
@@ -54,6 +69,20 @@ def test_bad_value_is_refused_in_one_line_naming_file_and_key(
     with pytest.raises(ConfigError, match=rf"^my\.yaml: {message}") as error:
         parse_config(tree, "my.yaml")
     assert "\n" not in str(error.value)
+
+
+def test_runs_over_local_tokens_ask_for_no_global_ones(tree: dict) -> None:
+    tree["fewshot"]["runs"]["lqae"]["num_global"] = [256]
+    tree["tokens"]["num_global"] = 21
+    assert parse_config(tree, "my.yaml").fewshot.runs["lqae"].num_global == [256]
+
+
+def test_sections_are_found_by_their_dotted_keys(tree: dict) -> None:
+    config = parse_config(tree, "my.yaml")
+    assert get_section(config, "vocab.filter") is config.vocab.filter
+    assert get_section(config, "tokenizers.spae") is config.tokenizers["spae"]
+    with pytest.raises(ConfigError, match=r"^tokenizers\.dalle: expected one of v2l, .*, spae, found dalle$"):
+        get_section(config, "tokenizers.dalle")
 
 
 def test_missing_section_is_named(tree: dict) -> None:

@@ -97,6 +97,7 @@ def test_passes_give_every_stack_its_own_rows_and_always_as_many(count: int) -> 
     assert given == [[PASS_PICTURES] * 2] * -(-count // PASS_PICTURES)
 
 
+@pytest.mark.filterwarnings("error")
 def test_rows_in_passes_are_those_of_each_picture_alone(measures: Measures) -> None:
     count = PASS_PICTURES + 3
     clean, decoded = pictures(count, 0), pictures(count, 1)

@@ -8,12 +8,15 @@ import torch
 from PIL import Image
 
 from v2l.artifacts import read_arrays, write_arrays, write_rows
+from v2l.baselines.spae import SpaeTokenizer
 from v2l.config.reconstruct import ReconstructConfig
-from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.tokenizer import SpaeConfig, V2LConfig
 from v2l.data.images import to_tensor
 from v2l.errors import ArtifactError, DataError
-from v2l.experiments.reconstruct import PASS_PICTURES, reconstruct
+from v2l.experiments.measures import PASS_PICTURES
+from v2l.experiments.reconstruct import reconstruct
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, Lpips, load_trunk
+from v2l.tokenizer.base import Sources
 from v2l.tokenizer.model import LocalTokenizer
 
 NUM_PICTURES, SIZE, DIM = 10, 32, 5
@@ -23,8 +26,6 @@ SIZES = {
     "channel_multipliers": [1, 1],
     "num_res_blocks": 1,
     "z_channels": 8,
-    "code_dim": 6,
-    "num_global": 2,
     "cross_attention_residual": True,  # without it untrained weights pass on little but magnified rounding
 }
 
@@ -52,7 +53,7 @@ def stage(assets: Path, tmp_path: Path, runtime):
     write_rows(tmp_path / "tokens.parquet", pd.DataFrame(tokens).iloc[::-1])  # another order than the manifest's
     write_arrays(tmp_path / "global.safetensors", {"codebook": generator.standard_normal((7, DIM), np.float32)})
     torch.manual_seed(0)
-    LocalTokenizer(TokenizerConfig(**SIZES), 20, 4, DIM).save(tmp_path / "tokenizer.safetensors")
+    LocalTokenizer(V2LConfig(**SIZES, code_dim=6, num_global=2), 20, 4, DIM).save(tmp_path / "tokenizer.safetensors")
 
     def run(**changes: object) -> None:
         names = {"manifest": "manifest.parquet", "tokenizer": "tokenizer.safetensors"}
@@ -60,7 +61,7 @@ def stage(assets: Path, tmp_path: Path, runtime):
         names |= {"global_vectors": "global.safetensors", "rows": "rows.parquet", "features": "features.safetensors"}
         arguments = {key: tmp_path / name for key, name in (names | {"examples": "examples.parquet"}).items()}
         arguments |= {"networks": assets / "networks/manifest.json", "runtime": runtime, "config": ReconstructConfig()}
-        reconstruct(**{**arguments, "num_examples": 2, **changes})
+        reconstruct(**{**arguments, "num_examples": 2, "name": "mine", **changes})
 
     return run
 
@@ -79,8 +80,9 @@ def decoded(folder: Path, index: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_rows_measure_the_decoded_tokens_of_held_out_pictures(stage, assets: Path, tmp_path: Path) -> None:
     stage()
     rows = pd.read_parquet(tmp_path / "rows.parquet")
-    assert list(rows.columns) == ["image_id", "psnr", "ssim", "lpips_vgg", "lpips_alex"]
+    assert list(rows.columns) == ["image_id", "tokenizer", "psnr", "ssim", "lpips_vgg", "lpips_alex"]
     assert rows["image_id"].tolist() == [f"set/{index}" for index in (1, 3, 5, 7, 9)]
+    assert (rows["tokenizer"] == "mine").all()
     features = read_arrays(tmp_path / "features.safetensors", ["original", "reconstruction"])
     networks = assets / "networks/manifest.json"
     lpips, trunk = Lpips(networks, "alex"), load_trunk(networks, "vgg16")
@@ -116,6 +118,26 @@ def test_a_picture_measures_the_same_alone_and_among_others(stage, tmp_path: Pat
     few = pd.read_parquet(tmp_path / "rows.parquet").set_index("image_id")
     assert few.index.tolist() == ["set/1", "set/5", "set/9"]
     pd.testing.assert_frame_equal(few, together.loc[few.index], check_exact=True)
+
+
+def test_a_pyramid_without_global_tokens_is_decoded_from_all_its_ids(stage, tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    files = {"tokenizer": tmp_path / "spae.safetensors", "local_tokens": tmp_path / "pyramids.parquet"}
+    sources = Sources({"embeddings": torch.from_numpy(generator.standard_normal((20, DIM), np.float32))})
+    model = SpaeTokenizer.make(SpaeConfig(**SIZES, levels=[1, 16], guided_levels=1), sources)
+    model.save(files["tokenizer"])
+    ids = generator.integers(0, 20, (NUM_PICTURES, 257))
+    image_ids = [f"set/{index}" for index in range(NUM_PICTURES)]
+    write_rows(files["local_tokens"], pd.DataFrame({"image_id": image_ids, "local_ids": ids.tolist()}))
+    stage(**files)
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    with torch.inference_mode():
+        decoded = model.decode_ids(torch.from_numpy(ids), None).clamp(0, 1)
+    for place, index in enumerate((1, 3, 5, 7, 9)):
+        original = to_tensor(np.asarray(Image.open(tmp_path / f"{index}.png"))[None])[0]
+        # float32 in another batch: the last bits differ
+        error = float(((original - decoded[index]) ** 2).mean())
+        assert rows["psnr"][place] == pytest.approx(-10 * np.log10(error), abs=1e-3)
 
 
 def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path) -> None:

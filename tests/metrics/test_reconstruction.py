@@ -2,52 +2,75 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2l.artifacts import write_arrays, write_rows
+from v2l.artifacts import read_arrays, read_json, write_arrays, write_rows
 from v2l.errors import ArtifactError
 from v2l.metrics.frechet import frechet_distance
 from v2l.metrics.reconstruction import reconstruct_metrics
 
-from .recompute import recompute, run
+from .recompute import recompute
+
+MEASURES = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
+COUNTS = {"v2l": 6, "vqgan": 5}  # pictures of each tokenizer
 
 
 @pytest.fixture
-def reconstruct(tmp_path):
+def files(tmp_path):
+    """Rows and features, a file a tokenizer."""
     generator = np.random.default_rng(3)
-    folder = tmp_path / "reconstruct"
-    folder.mkdir()
-    names = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
-    write_rows(
-        folder / "rows.parquet", [{"image_id": f"noto/{i}", **{n: generator.random() for n in names}} for i in range(6)]
-    )
-    write_arrays(
-        folder / "features.safetensors",
-        {name: generator.random((6, 4), dtype=np.float32) for name in ("original", "reconstruction")},
-    )
-    return folder / "rows.parquet", folder / "features.safetensors"
+    rows, features = [], []
+    for name, count in COUNTS.items():
+        rows.append(tmp_path / "reconstruct" / f"rows_{name}.parquet")
+        features.append(rows[-1].with_name(f"features_{name}.safetensors"))
+        rows[-1].parent.mkdir(exist_ok=True)
+        values = [{measure: generator.random() for measure in MEASURES} for _ in range(count)]
+        write_rows(rows[-1], [{"image_id": f"noto/{i}", "tokenizer": name, **row} for i, row in enumerate(values)])
+        arrays = {key: generator.random((count, 4), dtype=np.float32) for key in ("original", "reconstruction")}
+        write_arrays(features[-1], arrays)
+    return rows, features
 
 
-def test_reconstruction_means_and_distance_come_from_rows_and_features(reconstruct, tmp_path):
-    from safetensors.numpy import load_file
+def run(files):
+    metrics = files[0][0].with_name("metrics.json")
+    reconstruct_metrics(*files, metrics=metrics)
+    return read_json(metrics)
 
-    metrics = run(reconstruct_metrics, *reconstruct)
-    distance = metrics.pop("frechet_vgg16")
-    arrays = load_file(tmp_path / distance["rows"]["file"])
-    assert distance["value"] == frechet_distance(arrays["original"], arrays["reconstruction"])
-    assert (distance["n"], distance["low"], distance["better"]) == (6, None, "lower")
-    assert set(metrics) == {"psnr", "ssim", "lpips_vgg", "lpips_alex"}
+
+def test_means_and_distance_of_each_tokenizer_come_from_its_rows_and_features(files, tmp_path):
+    metrics = run(files)
+    assert set(metrics) == {f"{measure} | {name}" for measure in (*MEASURES, "frechet_vgg16") for name in COUNTS}
     for key, entry in metrics.items():
-        assert entry["value"] == pytest.approx(recompute(entry, tmp_path, key).mean(), abs=1e-12)
+        measure, name = key.split(" | ")
+        assert entry["n"] == COUNTS[name]
+        if measure == "frechet_vgg16":
+            assert entry["rows"]["file"] == f"reconstruct/features_{name}.safetensors"
+            arrays = read_arrays(tmp_path / entry["rows"]["file"], ["original", "reconstruction"])
+            assert entry["value"] == frechet_distance(arrays["original"], arrays["reconstruction"])
+            assert (entry["low"], entry["better"]) == (None, "lower")
+        else:
+            assert entry["rows"]["file"] == f"reconstruct/rows_{name}.parquet"
+            values = recompute(entry, tmp_path, measure)
+            assert len(values) == COUNTS[name]
+            assert entry["value"] == pytest.approx(values.mean(), abs=1e-12)
 
 
-def test_features_of_other_pictures_are_refused(reconstruct):
-    write_arrays(reconstruct[1], {"original": np.ones((6, 4)), "reconstruction": np.ones((5, 4))})
-    with pytest.raises(ArtifactError, match=r"expected 6 rows as in rows\.parquet, found 6 originals and 5 recon"):
-        run(reconstruct_metrics, *reconstruct)
+def test_features_of_other_pictures_are_refused(files):
+    write_arrays(files[1][1], {"original": np.ones((5, 4)), "reconstruction": np.ones((6, 4))})
+    message = r"features_vqgan\.safetensors: expected 5 rows as in rows_vqgan\.parquet, found 5 originals and 6 recon"
+    with pytest.raises(ArtifactError, match=message):
+        run(files)
 
 
-def test_value_that_is_not_finite_is_refused_by_file_and_column(reconstruct):
-    frame = pd.read_parquet(reconstruct[0])
+def test_value_that_is_not_finite_is_refused_by_file_and_column(files):
+    frame = pd.read_parquet(files[0][1])
     frame.loc[2, "psnr"] = np.inf
-    write_rows(reconstruct[0], frame)
-    with pytest.raises(ArtifactError, match=r"rows\.parquet: column psnr has 1 value\(s\) that are not finite"):
-        run(reconstruct_metrics, *reconstruct)
+    write_rows(files[0][1], frame)
+    with pytest.raises(ArtifactError, match=r"rows_vqgan\.parquet: column psnr has 1 value\(s\) that are not finite"):
+        run(files)
+
+
+def test_rows_of_several_tokenizers_in_one_file_are_refused(files):
+    write_rows(files[0][0], pd.concat([pd.read_parquet(file) for file in files[0]]))
+    with pytest.raises(
+        ArtifactError, match=r"rows_v2l\.parquet: column tokenizer: expected one name, found v2l, vqgan"
+    ):
+        run(files)

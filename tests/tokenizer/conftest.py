@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.tokenizer import V2LConfig
 from v2l.tokenizer.model import LocalTokenizer
 
 TINY = {
@@ -21,12 +21,12 @@ NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM = 40, 12, 10
 
 @pytest.fixture
 def make_tokenizer() -> Callable[..., LocalTokenizer]:
-    """A tiny tokenizer with random weights, those of normalisations and biases too; keywords go to the config."""
+    """A tiny V2L tokenizer with random weights, those of normalisations and biases too; keywords go to the config."""
 
     def make(**changes: object) -> LocalTokenizer:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            tokenizer = LocalTokenizer(TokenizerConfig(**TINY | changes), NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM)
+            tokenizer = LocalTokenizer(V2LConfig(**TINY | changes), NUM_LOCAL, SOURCE_DIM, GLOBAL_DIM)
             for parameter in tokenizer.parameters():
                 if parameter.dim() == 1:
                     torch.nn.init.normal_(parameter, 1.0, 0.3)

@@ -17,7 +17,7 @@ from v2l.tokenizer.local_tokens import encode_pictures
 
 from .conftest import GLOBAL_DIM
 
-WORDS = [f"word {index}" for index in range(9)]
+WORDS = [f"word {index}" for index in range(30)]
 
 
 @pytest.fixture
@@ -27,17 +27,15 @@ def results(repository: Path, make_tokenizer, tmp_path: Path) -> Path:
     for name in ("clip", "vocab", "tokenizer"):
         (folder / name).mkdir(parents=True)
     tree = yaml.safe_load((repository / "config" / "smoke.yaml").read_text(encoding="utf-8"))
-    tree |= {"tokens": {"num_global": 5}, "precision": "fp32"}
-    tree["tokenizer"]["num_global"] = 3
-    tree["fewshot"]["num_global"] = tree["semantics"]["num_global"] = [5]
+    tree |= {"precision": "fp32"}
     (folder / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     torch.manual_seed(0)
     head = ImageHead(1024, 16, GLOBAL_DIM).state_dict()
     write_arrays(folder / "clip/head.safetensors", {name: tensor.numpy() for name, tensor in head.items()})
     codebook = np.random.default_rng(0).standard_normal((len(WORDS), GLOBAL_DIM), np.float32)
-    write_arrays(folder / "vocab/global_codebook.safetensors", {"codebook": codebook})
-    write_rows(folder / "vocab/global_codebook.parquet", [{"text": word} for word in WORDS])
-    make_tokenizer().save(folder / "tokenizer/tokenizer.safetensors")
+    write_arrays(folder / "vocab/codebook_orders_1_3.safetensors", {"codebook": codebook})
+    write_rows(folder / "vocab/codebook_orders_1_3.parquet", [{"text": word} for word in WORDS])
+    make_tokenizer().save(folder / "tokenizer/v2l.safetensors")
     return folder
 
 
@@ -56,7 +54,7 @@ def test_encode_gives_what_the_stages_give(results: Path, assets: Path, picture:
     image = read_image(picture)
     feature = clip.encode_image(clip.preprocess(image)[None])
     codebook = torch.from_numpy(np.random.default_rng(0).standard_normal((len(WORDS), GLOBAL_DIM), np.float32))
-    assert found.global_ids == select_global_tokens(feature, codebook, 5, Path()).tolist()[0]
+    assert found.global_ids == select_global_tokens(feature, codebook, 21, Path()).tolist()[0]
     assert found.words == [WORDS[row] for row in found.global_ids]
     pixels = np.stack([fit_square(image, 16)] * 3)
     assert found.local_ids == encode_pictures(make_tokenizer(), pixels, torch.device("cpu")).tolist()[2]
@@ -83,10 +81,12 @@ def test_decode_gives_a_picture_that_follows_both_kinds_of_tokens(results: Path,
 def test_what_is_missing_is_named(results: Path, assets: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.png: picture not found"):
         V2LTokenizer.load(results, assets).encode(tmp_path / "absent.png")
-    write_rows(results / "vocab/global_codebook.parquet", [{"text": "one"}])
-    with pytest.raises(ArtifactError, match=r"global_codebook\.safetensors: codebook: expected 1 rows, .* found 9"):
+    write_rows(results / "vocab/codebook_orders_1_3.parquet", [{"text": "one"}])
+    with pytest.raises(
+        ArtifactError, match=r"codebook_orders_1_3\.safetensors: codebook: expected 1 rows, .* found 30"
+    ):
         V2LTokenizer.load(results, assets)
-    (results / "tokenizer/tokenizer.safetensors").unlink()
-    (results / "vocab/global_codebook.safetensors").unlink()
-    with pytest.raises(ArtifactError, match=r"global_codebook\.safetensors: file not found"):
+    (results / "tokenizer/v2l.safetensors").unlink()
+    (results / "vocab/codebook_orders_1_3.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"codebook_orders_1_3\.safetensors: file not found"):
         V2LTokenizer.load(results, assets)

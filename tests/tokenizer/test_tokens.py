@@ -44,8 +44,8 @@ def write_global(inputs: dict, path: Path, runtime, num_global: int = 6) -> None
     global_tokens(**given, tokens=path, config=TokensConfig(num_global=num_global), runtime=runtime)
 
 
-def write_local(inputs: dict, path: Path, runtime) -> None:
-    local_tokens(inputs["manifest"], inputs["tokenizer"], tokens=path, runtime=runtime)
+def write_local(inputs: dict, path: Path, runtime, selection: Path | None = None) -> None:
+    local_tokens(inputs["manifest"], inputs["tokenizer"], tokens=path, runtime=runtime, selection=selection)
 
 
 def test_global_tokens_are_the_nearest_rows_of_every_picture(inputs: dict, tmp_path: Path, runtime) -> None:
@@ -80,6 +80,28 @@ def test_local_tokens_are_those_of_the_centre_crops(inputs: dict, make_tokenizer
         pixels = fit_square(Image.open(tmp_path / f"{index}.png"), 16)
         expected = encode_pictures(make_tokenizer(), pixels[None], torch.device("cpu"))[0]
         assert frame["local_ids"][index].tolist() == expected.tolist()
+
+
+def test_selected_pictures_alone_are_encoded_as_among_all(inputs: dict, tmp_path: Path, runtime) -> None:
+    write_local(inputs, tmp_path / "all.parquet", runtime)
+    write_rows(tmp_path / "selection.parquet", [{"image_id": f"set/{index}"} for index in (9, 2, 4)])
+    write_local(inputs, tmp_path / "some.parquet", runtime, tmp_path / "selection.parquet")
+    everything, some = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("all", "some"))
+    assert some["image_id"].tolist() == ["set/2", "set/4", "set/9"]  # in the manifest's order
+    assert np.array_equal(np.stack(some["local_ids"]), np.stack(everything["local_ids"])[[2, 4, 9]])
+
+
+@pytest.mark.parametrize(
+    ("selected", "found"),
+    [(["set/1", "set/11"], "'set/11', which is not in the manifest"), ([], "no picture")],
+)
+def test_selection_that_the_manifest_does_not_hold_is_refused(
+    inputs: dict, tmp_path: Path, runtime, selected: list[str], found: str
+) -> None:
+    write_rows(tmp_path / "selection.parquet", pd.DataFrame({"image_id": pd.Series(selected, dtype="str")}))
+    message = rf"selection\.parquet: image_id: expected pictures of the manifest, found {found}$"
+    with pytest.raises(ArtifactError, match=message):
+        write_local(inputs, tmp_path / "t.parquet", runtime, tmp_path / "selection.parquet")
 
 
 def test_encoded_pictures_get_the_nearest_codes(make_tokenizer) -> None:

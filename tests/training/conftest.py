@@ -13,17 +13,20 @@ from safetensors.torch import save_file
 
 from v2l.artifacts import write_arrays, write_json, write_rows
 
-NUM_PICTURES, NUM_TRAINING, NUM_TOKENS, DIM = 12, 9, 50, 8
+NUM_PICTURES, NUM_TRAINING, NUM_TOKENS, DIM, LLM_DIM = 12, 9, 50, 8, 7
 
-TOKENIZER = {
+SIZES = {
     "image_size_px": 32,
     "base_channels": 32,
     "channel_multipliers": [1, 1],
     "num_res_blocks": 1,
     "z_channels": 8,
-    "code_dim": 6,
-    "num_global": 2,
-    "unit_codes": True,
+}
+TOKENIZERS = {
+    "v2l": SIZES | {"kind": "v2l", "code_dim": 6, "num_global": 2, "unit_codes": True},
+    "vqgan": SIZES | {"kind": "vqgan", "num_codes": NUM_TOKENS, "code_dim": 6},
+    "lqae": SIZES | {"kind": "lqae"},
+    "spae": SIZES | {"kind": "spae", "levels": [1, 4, 16], "guided_levels": 1},
 }
 TRAIN = {
     "batch_size": 4,
@@ -89,20 +92,24 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "text_id": np.tile(np.arange(NUM_TOKENS, dtype=np.int32), 3),
     }
     write_arrays(folder / "embeddings.safetensors", embeddings)
+    llm_embeddings = generator.standard_normal((NUM_TOKENS, LLM_DIM), np.float32)
+    write_arrays(folder / "llm.safetensors", {"embeddings": llm_embeddings})
     write_arrays(folder / "global.safetensors", {"codebook": generator.standard_normal((7, DIM), np.float32)})
     return {
         "manifest": folder / "manifest.parquet",
         "features": folder / "features.safetensors",
         "embeddings": folder / "embeddings.safetensors",
         "global_vectors": folder / "global.safetensors",
+        "llm_embeddings": folder / "llm.safetensors",
         "networks": write_networks(folder / "networks"),
     }
 
 
 @pytest.fixture
 def config_path(repository: Path, tmp_path: Path) -> Path:
-    """The smoke configuration with the sizes of this file."""
+    """The smoke configuration with the sizes of this file, and a tokenizer of every kind under the kind's name."""
     tree = yaml.safe_load((repository / "config" / "smoke.yaml").read_text(encoding="utf-8"))
-    tree |= {"tokenizer": TOKENIZER, "train": TRAIN, "precision": "fp32", "threads": 1, "runtime": {"device": "cpu"}}
+    tree["tokenizers"] |= TOKENIZERS
+    tree |= {"train": TRAIN, "precision": "fp32", "threads": 1, "runtime": {"device": "cpu"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     return tmp_path / "config.yaml"

@@ -1,34 +1,43 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from v2l.config.tokenizer import TokenizerConfig
+from v2l.config.tokenizer import V2LConfig
 from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import Lpips
-from v2l.training.loop import Schedule, Trainer, fit, learning_rate_factor
+from v2l.tokenizer.base import Sources
+from v2l.training.loop import Guides, Trainer, fit
 from v2l.training.pictures import TrainingPictures
 from v2l.training.train import make_trainer
 
-from .conftest import DIM, NUM_TOKENS, TOKENIZER, TRAIN, draw_picture
+from .conftest import DIM, NUM_TOKENS, TOKENIZERS, TRAIN, draw_picture
 
 
 @pytest.fixture
 def make(inputs, runtime):
-    """A trainer of tiny size; keywords go to its two configurations."""
+    """A trainer of a tiny V2L tokenizer; keywords go to its two configurations."""
 
-    def make_one(runtime=runtime, **changes: object) -> Trainer:
-        tokenizer_config = TokenizerConfig(**TOKENIZER | {k: v for k, v in changes.items() if k in TOKENIZER})
-        config = TrainConfig(**TRAIN | {k: v for k, v in changes.items() if k not in TOKENIZER})
-        embeddings = torch.randn(NUM_TOKENS, DIM, generator=torch.Generator().manual_seed(0))
+    def make_one(runtime=runtime, seed: int = 0, **changes: object) -> Trainer:
+        of_tokenizer = {name: value for name, value in changes.items() if name in V2LConfig.model_fields}
+        tokenizer_config = V2LConfig(**TOKENIZERS["v2l"] | of_tokenizer)
+        config = TrainConfig(**TRAIN | {name: value for name, value in changes.items() if name not in of_tokenizer})
+        shapes = {"embeddings": (NUM_TOKENS, DIM), "global_vectors": (3, DIM)}
+        generator = torch.Generator().manual_seed(0)
+        sources = Sources({name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()})
         lpips = Lpips(inputs["networks"], "alex")
         torch.set_num_threads(1)  # networks this small are slower on two threads
-        return make_trainer(embeddings, DIM, lpips, config, tokenizer_config, seed=0, runtime=runtime)
+        return make_trainer(sources, four_pictures(), lpips, config, tokenizer_config, seed, runtime)
 
     return make_one
+
+
+def four_pictures() -> TrainingPictures:
+    return TrainingPictures([draw_picture(index) for index in range(4)], list("abcd"), 32, 0)
 
 
 def batch(count: int = 4) -> torch.Tensor:
@@ -37,24 +46,6 @@ def batch(count: int = 4) -> torch.Tensor:
 
 def snapshot(*modules: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {f"{i}.{k}": v.detach().clone() for i, module in enumerate(modules) for k, v in module.named_parameters()}
-
-
-def test_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
-    rates = [learning_rate_factor(step, warmup_steps=4, total_steps=12) for step in range(13)]
-    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert rates[4] == 1.0
-    assert rates[8] == pytest.approx(0.5)
-    assert rates[6] == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
-    assert rates[12] == 0.0
-    assert learning_rate_factor(0, warmup_steps=0, total_steps=1) == 1.0
-    assert learning_rate_factor(9, warmup_steps=20, total_steps=10) == 0.5  # a run that ends while warming up
-
-
-def test_schedule_counts_fractions_of_an_epoch() -> None:
-    schedule = Schedule(TrainConfig(batch_size=4, epochs=2.5, warmup_epochs=1, learning_rate=0.1), num_pictures=10)
-    assert schedule.total_steps == 6  # 6.25 rounded
-    assert schedule.learning_rate(0) == pytest.approx(0.1 / 2.5)
-    assert Schedule(TrainConfig(batch_size=64, epochs=0.1), num_pictures=10).total_steps == 1
 
 
 def test_step_moves_what_is_trained_and_nothing_frozen(make) -> None:
@@ -100,19 +91,65 @@ def test_one_batch_can_be_learnt_by_heart(make, request: pytest.FixtureRequest, 
 
 def test_initial_weights_depend_on_the_seed_alone(make) -> None:
     torch.manual_seed(1)
-    first = snapshot(make().tokenizer)
+    first = snapshot(make().tokenizer, make().discriminator)
     torch.rand(5)
-    assert all(torch.equal(first[name], tensor) for name, tensor in snapshot(make().tokenizer).items())
+    again, other = snapshot(make().tokenizer, make().discriminator), snapshot(make(seed=1).tokenizer)
+    assert all(torch.equal(first[name], tensor) for name, tensor in again.items())
+    assert not torch.equal(other["0.encoder.conv_in.weight"], first["0.encoder.conv_in.weight"])
+
+
+def test_training_begins_with_projected_codes_about_zero(make) -> None:
+    codes = make(unit_codes=False).tokenizer.codes().vectors
+    # float32: fifty codes of length about three
+    torch.testing.assert_close(codes.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
+
+
+def test_training_without_projector_begins_with_features_about_the_codes(make) -> None:
+    """The first batch holds all four pictures, in whatever order."""
+    tokenizer = make(project_codes=False).tokenizer
+    with torch.no_grad():
+        features = tokenizer.quant_conv(tokenizer.encoder(2 * batch() - 1))
+    mean = tokenizer.codes().vectors.mean(dim=0)
+    # float32 means of thousands of numbers around 1
+    torch.testing.assert_close(features.mean(dim=(0, 2, 3)), mean, atol=1e-4, rtol=0)
+
+
+def test_every_picture_is_trained_on_with_its_own_guides(make, tmp_path: Path, monkeypatch) -> None:
+    pictures = four_pictures()
+    features, codebook = torch.randn(4, DIM), torch.randn(5, DIM)
+    guides = Guides(features, torch.tensor([[0, 1], [2, 3], [4, 0], [3, 1]]), codebook)
+    seen: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    take_step = Trainer.step
+
+    def noted(self, images, vectors, step, learning_rate, image_features):
+        seen.append((images, vectors, image_features))
+        return take_step(self, images, vectors, step, learning_rate, image_features)
+
+    monkeypatch.setattr(Trainer, "step", noted)
+    fit(make(batch_size=2, epochs=2, gan_start_step=10**6), pictures, guides, tmp_path, tmp_path / "events")
+    assert len(seen) == 4
+    originals, rows = batch(), []
+    for images, vectors, image_features in seen:
+        for image, vector, feature in zip(images, vectors, image_features, strict=True):
+            (row,) = [row for row in range(4) if torch.equal(image, originals[row])]
+            assert torch.equal(feature, features[row])
+            assert torch.equal(vector, codebook[guides.global_ids[row]])
+            rows.append(row)
+    assert sorted(rows) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_without_guides_there_are_no_vectors_and_no_features() -> None:
+    assert Guides().of(np.array([0, 1]), torch.device("cpu")) == (None, None)
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(make, tmp_path: Path, monkeypatch) -> None:
     trainer = make()
-    pictures = TrainingPictures([draw_picture(index) for index in range(4)], list("abcd"), 32, 0)
+    guides = Guides(torch.randn(4, DIM), torch.zeros(4, 2, dtype=torch.int64), torch.randn(3, DIM))
     take_step = Trainer.step
 
-    def poisoned(self, images: torch.Tensor, vectors: torch.Tensor, step: int, learning_rate: float):
-        return take_step(self, images * (math.nan if step == 2 else 1), vectors, step, learning_rate)
+    def poisoned(self, images: torch.Tensor, vectors: torch.Tensor, step: int, *others):
+        return take_step(self, images * (math.nan if step == 2 else 1), vectors, step, *others)
 
     monkeypatch.setattr(Trainer, "step", poisoned)
     with pytest.raises(ModelError, match="expected a finite loss, found nan at step 2"):
-        fit(trainer, pictures, torch.zeros(4, 2, dtype=torch.int64), torch.randn(3, DIM), tmp_path, tmp_path / "events")
+        fit(trainer, four_pictures(), guides, tmp_path, tmp_path / "events")

@@ -12,15 +12,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from v2l.artifacts import provenance_path, read_arrays, read_json, sha256_file, write_arrays
 from v2l.cli import main
+from v2l.config.tokenizer import READS
+from v2l.tokenizer.kinds import KINDS, load_tokenizer
 from v2l.tokenizer.model import LocalTokenizer
 
 from .conftest import NUM_TOKENS
 
 
-def command(config: Path, inputs: dict[str, Path], folder: Path) -> list[str]:
-    words = ["train", "--config", str(config)]
+def command(config: Path, inputs: dict[str, Path], folder: Path, kind: str = "v2l") -> list[str]:
+    """Trains the tokenizer of a kind, with those of the inputs that the kind reads."""
+    words = ["train", "--config", str(config), "--name", kind]
     outputs = {"tokenizer": folder / "tokenizer.safetensors", "curves": folder / "curves.csv"}
-    for name, path in (inputs | outputs).items():
+    read = {name: path for name, path in inputs.items() if name in ("manifest", "networks", *READS[kind])}
+    for name, path in (read | outputs).items():
         words += [f"--{name.replace('_', '-')}", str(path)]
     return words
 
@@ -56,8 +60,12 @@ def test_killed_run_ends_with_the_bytes_of_an_unbroken_one(config_path: Path, in
 
 
 def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> None:
-    (tmp_path / "tensorboard").mkdir()
-    (tmp_path / "tensorboard" / "events.out.tfevents.0.old").write_bytes(b"of an earlier run")
+    events = tmp_path / "tensorboard" / "v2l"
+    events.mkdir(parents=True)
+    (events / "events.out.tfevents.0.old").write_bytes(b"of an earlier run")
+    other = tmp_path / "tensorboard" / "vqgan" / "events.out.tfevents.0.other"
+    other.parent.mkdir()
+    other.write_bytes(b"of another tokenizer")
     assert main(command(config_path, inputs, tmp_path)) == 0
     tokenizer = LocalTokenizer.load(tmp_path / "tokenizer.safetensors")
     embeddings = read_arrays(inputs["embeddings"], ["embeddings"])["embeddings"]
@@ -67,10 +75,37 @@ def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> N
     assert curves["discriminator"].isna().tolist() == [True, False, False, False]  # it joins at step 3
     assert curves[["total", "reconstruction", "perceptual", "quantizer", "learning_rate"]].notna().all(axis=None)
     assert read_json(provenance_path(tmp_path / "tokenizer.safetensors"))["stage"] == "train"
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [event.step for event in events.Scalars("train/total")] == [0, 3, 6, 7]
-    assert [event.value for event in events.Scalars("train/total")] == pytest.approx(curves["total"].tolist())
+    assert len(list(events.iterdir())) == 1
+    assert other.is_file()
+    totals = EventAccumulator(str(events)).Reload().Scalars("train/total")
+    assert [event.step for event in totals] == [0, 3, 6, 7]
+    assert [event.value for event in totals] == pytest.approx(curves["total"].tolist())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "v2l"])
+def test_every_kind_is_trained_by_the_same_loop_on_the_inputs_it_reads(
+    config_path: Path, inputs: dict, tmp_path: Path, kind: str
+) -> None:
+    assert main(command(config_path, inputs, tmp_path, kind)) == 0
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.safetensors")
+    assert type(tokenizer) is KINDS[kind]
+    assert tokenizer.vocab_size == NUM_TOKENS
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves["step"].tolist() == [0, 3, 6, 7]
+    assert curves["discriminator"].notna().tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("v2l", "features"), ("v2l", "embeddings"), ("v2l", "global_vectors"), ("lqae", "llm_embeddings"),
+     ("spae", "features"), ("spae", "embeddings")],
+)  # fmt: skip
+def test_input_that_a_kind_needs_is_named_where_it_is_not_given(
+    config_path: Path, inputs: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, name: str
+) -> None:
+    given = {other: path for other, path in inputs.items() if other != name}
+    assert main(command(config_path, given, tmp_path / "out", kind)) == 1
+    assert f"the input --{name.replace('_', '-')}, found none" in caplog.text
 
 
 def test_held_out_pictures_are_not_read(config_path: Path, inputs: dict, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ class FrozenCodebookTokenizer(ImageTokenizer):
         codes = F.normalize(cls.frozen_codes(sources), dim=1)
         width = config.code_dim or codes.shape[1]
         if width > codes.shape[1]:
-            raise ConfigError(f"tokenizers: code_dim: expected at most {codes.shape[1]} for this codebook, found {width}")
+            raise ConfigError(
+                f"tokenizers: code_dim: expected at most {codes.shape[1]} for this codebook, found {width}"
+            )
         tokenizer = cls(config, len(codes), width)
         if width < codes.shape[1]:
             # about zero, not about the mean: inner products with codes are to be kept

@@ -74,7 +74,7 @@ def measured_rows(
     """As ``measure``, for any number of pictures [N, 3, H, W], in passes."""
 
     def columns(*pair: Tensor) -> Tensor:
-        return torch.from_numpy(measure(*pair, measures, psnr_channel)[list(MEASURED)].to_numpy())
+        return torch.from_numpy(measure(*pair, measures, psnr_channel)[list(MEASURED)].to_numpy(copy=True))
 
     return pd.DataFrame(in_passes(columns, clean, decoded).numpy(), columns=list(MEASURED))
 

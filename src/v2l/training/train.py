@@ -12,7 +12,7 @@ from v2l.config.tokenizer import TokenizerConfig
 from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
 from v2l.data.manifest import read_manifest, training_rows
-from v2l.errors import DataError
+from v2l.errors import ArtifactError, DataError
 from v2l.models.perceptual import Lpips
 from v2l.runtime import Runtime
 from v2l.seeds import derive_seed
@@ -56,6 +56,8 @@ def train(
         image_features = read_image_features(features, len(frame))[torch.tensor(rows.index)]
         guides = Guides(image_features=image_features)
     if tokenizer_config.num_global:
+        if features is None:
+            raise ArtifactError("train: global tokens are selected by the input --features, found none")
         codebook, count = sources["global_vectors"], tokenizer_config.num_global
         ids = select_global_tokens(image_features, codebook, count, global_vectors)
         guides = Guides(image_features, ids, codebook)
