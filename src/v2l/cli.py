@@ -91,7 +91,7 @@ def _add_trace(subparsers: argparse._SubParsersAction) -> None:
     example = 'v2l trace results/demo/tables/index.json table1 "V2L, 5-way, Kg=5" average'
     parser = _add_command(subparsers, "trace", "Follow a table cell back to its rows, prompts and settings.", example)
     parser.add_argument("index", type=Path, help="index.json of a tables folder")
-    parser.add_argument("table", help="table1, table2 or table3")
+    parser.add_argument("table", help="table1 to table7, ablations or claims")
     parser.add_argument("row", help="the row as printed")
     parser.add_argument("column", help="the column as printed")
 

@@ -34,8 +34,8 @@ def test_closing_summary_gives_the_main_figures_the_cost_and_the_report(smoke: C
     assert last == "Report: results/smoke/report.html"
     found = {line.split("  ")[1].strip(): line for line in lines[1:]}
     assert {"pictures", "CLIP, zero-shot", "2-way 1-shot", "5-way 1-shot", "reconstruction", "cost"} <= set(found)
-    psnr = read_json(smoke.results / "reconstruct" / "metrics.json")["psnr"]["value"]
-    assert f"PSNR {psnr:.2f} [" in found["reconstruction"]
+    psnr = read_json(smoke.results / "reconstruct" / "metrics.json")["psnr | v2l"]["value"]
+    assert f"V2L PSNR {psnr:.2f} [" in found["reconstruction"]
     stages = {read_json(path)["stage"] for path in smoke.results.rglob("*.provenance.json")}
     assert f"{len(stages)} stages, " in found["cost"]
 
@@ -65,7 +65,13 @@ PICTURES = {"reconstruct", "reconstruct_metrics", "restore", "restore_metrics", 
         ("figures.num_words", 3, {"make_figures", "report"}),
         ("semantics.num_global", [5], {"semantics", "semantics_metrics"} | DRAWN),
         ("fewshot.answer.max_new_tokens", 7, {"classify", "classify_metrics"} | DRAWN),
-        ("fewshot.runs.lqae.ways", [5], {"evaluation", "classify", "classify_metrics"} | DRAWN),
+        (
+            "fewshot.runs.lqae.ways",  # other episodes, so other pictures may have to be encoded
+            [5],
+            {"evaluation", "local_tokens", "local_words", "reconstruct", "reconstruct_metrics", "classify"}
+            | {"classify_metrics"}
+            | DRAWN,
+        ),
         ("masked.lora.rank", 2, {"tune_lora", "masked", "masked_metrics"} | DRAWN),
         (
             "train.learning_rate",

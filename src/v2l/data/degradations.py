@@ -19,7 +19,7 @@ def covered(picture: np.ndarray, top: int, left: int, height: int, width: int) -
 def blurred(picture: np.ndarray, kernels: Sequence[int], generator: np.random.Generator) -> np.ndarray:
     """Gaussian blur with a kernel of one of these sides in pixels; its sigma is OpenCV's for that side."""
     side = int(generator.choice(kernels))
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)
+    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)
     return gaussian_blur(pixels, [side, side]).permute(1, 2, 0).numpy()
 
 
