@@ -6,11 +6,11 @@ import pytest
 
 from v2l.artifacts import read_rows, write_rows
 from v2l.errors import ArtifactError
-from v2l.metrics.caption_scores import corpus_bleu, score_captions
+from v2l.metrics.caption_scores import score_captions
 from v2l.metrics.captions import bleu_estimate, caption_metrics
 from v2l.metrics.entries import select_rows
 
-from .recompute import recompute
+from .recompute import corpus_bleu, recompute
 from .recompute import run as run_stage
 
 CONDITIONS = ("picture words", "random words", "most frequent caption")

@@ -46,14 +46,6 @@ def score_captions(predictions: Sequence[str], references: Sequence[Sequence[str
     return pd.DataFrame(scores)
 
 
-def corpus_bleu(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """BLEU-4 of a whole set of captions, in 0..1: of summed counts, not a mean of the sentences' scores."""
-    from aac_metrics.functional import bleu
-
-    corpus, _ = bleu(list(predictions), [list(texts) for texts in references], tokenizer=tokenize)
-    return float(corpus["bleu_4"])
-
-
 def bleu_counts(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """What BLEU-4 sums up, by item: [n, 10] int64.
 

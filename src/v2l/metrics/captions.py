@@ -7,7 +7,7 @@ import pandas as pd
 
 from v2l.artifacts import write_json
 from v2l.errors import ArtifactError
-from v2l.metrics.caption_scores import bleu_counts, bleu_of_counts, corpus_bleu
+from v2l.metrics.caption_scores import bleu_counts, bleu_of_counts
 from v2l.metrics.entries import grouped, mean_of, read_measures
 from v2l.metrics.intervals import LEVEL, Estimate
 from v2l.seeds import numpy_generator
@@ -43,10 +43,10 @@ def bleu_estimate(rows: pd.DataFrame, seed: int) -> Estimate:
     """
     ordered = rows.sort_values("image_id")
     predictions, references = ordered["prediction"].tolist(), ordered["references"].tolist()
-    value, n = corpus_bleu(predictions, references), len(ordered)
+    counts, n = bleu_counts(predictions, references), len(ordered)
+    value = float(bleu_of_counts(counts.sum(axis=0)))
     if n == 1:
         return Estimate(value, n, None, None, "none: one item")
-    counts = bleu_counts(predictions, references)
     times = numpy_generator(seed, "bleu bootstrap").multinomial(n, np.full(n, 1 / n), size=NUM_RESAMPLES)
     low, high = np.quantile(bleu_of_counts(times @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, n, float(low), float(high), f"95 % bootstrap interval ({NUM_RESAMPLES} resamples of items)")
