@@ -48,12 +48,8 @@ def take_step(tokenizer: ImageTokenizer, image_features: Tensor | None = None) -
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    """Networks this small are slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    pass
 
 
 @pytest.fixture

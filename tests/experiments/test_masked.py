@@ -38,12 +38,7 @@ CPU = torch.device("cpu")
 FP32 = Runtime(CPU, torch.float32, image_batch=1, llm_batch_tokens=2048)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write_llm(folder: Path, assets: Path, hidden_size: int, num_layers: int) -> LlmConfig:

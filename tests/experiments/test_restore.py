@@ -54,12 +54,7 @@ NUM_WINDOWS = {"inpainting": 8, "outpainting": 16, "deblurring": 32, "rotation":
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,7 @@ from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Generation, Request
 from v2l.runtime import Runtime
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Passes as short as these gain nothing from threads, and lose much where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

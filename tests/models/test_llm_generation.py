@@ -37,13 +37,7 @@ ARCHITECTURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads only get in the way of models this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_model(config: PreTrainedConfig, dtype: torch.dtype = torch.float32):

@@ -30,12 +30,7 @@ SMALL = {"rank": 2, "steps": 7, "batch_size": 2, "learning_rate": 1e-2, "warmup_
 FP32, BF16 = (Runtime(torch.device("cpu"), dtype, 1, llm_batch_tokens=256) for dtype in (torch.float32, torch.bfloat16))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,7 @@ from v2l.vocab.expand import candidate_rows, expand, expand_tokens
 PROMPT = "a photo of "
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Passes as short as these gain nothing from threads, and lose much where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_runtime(dtype: torch.dtype) -> Runtime:
