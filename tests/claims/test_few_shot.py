@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +12,7 @@ from v2l.config.fewshot import InductionSetting
 from .expected import assert_claim, assert_statistic, assert_untested, by_id
 
 Cell = tuple[int, bool, int, int]  # Kg, induction, shots, repeats
-Cells = Mapping[Cell, Sequence[int]]
+Cells = Mapping[Cell, Sequence[int] | Sequence[Sequence[int]]]  # right or not, of every episode or of its queries
 
 BASELINES = ["vqgan", "lqae", "spae"]
 # The better and the worse side of each claim, and settings that have no part in it.
@@ -40,12 +41,14 @@ def decisions(cells: Cells, ways: int = 2) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "episode_id": f"{ways}-way/{episode}", "ways": ways, "num_global": num_global,
+                "episode_id": f"{ways}-way/{episode}", "query_id": f"noto/{query}", "ways": ways,
+                "num_global": num_global,
                 "setting": InductionSetting(induction=induction, shots=shots, repeats=repeats).name,
                 "induction": induction, "shots": shots, "repeats": repeats, "correct": bool(right),
             }
             for (num_global, induction, shots, repeats), answers in cells.items()
-            for episode, right in enumerate(answers)
+            for episode, queries in enumerate(answers)
+            for query, right in enumerate(np.atleast_1d(queries))
         ]
     )  # fmt: skip
 
@@ -101,6 +104,14 @@ def test_numbers_of_words_are_averaged_within_an_episode(name) -> None:
     assert_statistic(judge(v2l=cells)[name], [1, 0, -0.5], factor=100)
 
 
+@every_claim
+def test_queries_are_averaged_within_an_episode(name) -> None:
+    better, worse, _ = SIDES[name]
+    claim = judge(v2l={better: [(1, 1), (1, 0), (0, 0)], worse: [(0, 1), (0, 0), (0, 1)]})[name]
+    assert_statistic(claim, [0.5, 0.5, -0.5], factor=100)
+    assert claim.scale == "some-llm, 3 episodes, 2-way"
+
+
 def test_settings_are_averaged_within_an_episode() -> None:
     cells = {(21, True, 1, 0): [1, 1, 0], (21, True, 3, 0): [1, 0, 0], (21, True, 1, 5): [1, 1, 0],
              (5, True, 1, 0): [0, 1, 0], (5, True, 3, 0): [0, 1, 0], (5, True, 1, 5): [0, 1, 1]}  # fmt: skip
@@ -134,6 +145,14 @@ def test_a_baseline_meets_v2l_with_as_many_words_or_else_with_the_most() -> None
     )
     for name, differences in {"vqgan": [1, 1, 0, 0], "lqae": [1, 0, -1, 0], "spae": [0.5, 0.5, 0, 0]}.items():
         assert_statistic(claims[f"beats_{name}"], differences, factor=100)
+
+
+@every_baseline
+def test_a_baseline_meets_v2l_query_by_query_and_counts_episodes(baseline) -> None:
+    own, other = [(1, 1), (1, 0), (0, 1), (0, 0)], [(0, 1), (0, 0), (1,), (1,)]
+    claim = judge(v2l={ONE_SHOT: own}, **{baseline: {ONE_SHOT: other}})[f"beats_{baseline}"]
+    assert_statistic(claim, [0.5, 0.5, -1, -1], factor=100)
+    assert claim.scale == "some-llm, 4 episodes, 2-way"
 
 
 @every_baseline

@@ -46,8 +46,8 @@ def tokenizer_rows(folder: Path, family: str, name: str) -> Path:
 def decisions(folder: Path, name: str) -> Path:
     frame = pd.DataFrame(
         {
-            "episode_id": ["2-way/0", "2-way/1", "2-way/2"], "run": name, "ways": 2, "num_global": 5,
-            "setting": "induction, K=1, repeats=0", "induction": True, "shots": 1, "repeats": 0,
+            "episode_id": ["2-way/0", "2-way/1", "2-way/2"], "query_id": "noto/ant", "run": name, "ways": 2,
+            "num_global": 5, "setting": "induction, K=1, repeats=0", "induction": True, "shots": 1, "repeats": 0,
             "correct": [name == "v2l", name == "v2l", False],
         }
     )  # fmt: skip

@@ -117,6 +117,18 @@ def test_more_shots_than_drawn_are_refused(tmp_path: Path):
         read_episodes(tmp_path / "episodes.parquet")[0].supports(5)
 
 
+def test_every_class_is_asked_once_after_the_same_support():
+    one, each = (draw_all(manifest(NAMES), config(queries=queries), seed=0) for queries in ("one", "each_class"))
+    assert len(each) == 20 * (2 + 5)
+    for (_, questions), asked_once in zip(each.groupby("episode_id", sort=False), one.itertuples(), strict=True):
+        assert questions["query_class"].tolist() == asked_once.class_names
+        assert questions["query_id"].tolist() == [f"e/{name}" for name in asked_once.class_names]
+        for question in questions.itertuples():
+            for column in ("episode_id", "ways", "class_names", "support_ids"):
+                assert getattr(question, column) == getattr(asked_once, column)
+            assert question.support_order == questions["support_order"].iloc[0]
+
+
 @pytest.fixture
 def drawn(tmp_path: Path):
     """20 episodes of 2 ways and 20 of 5, with 3 shots."""
@@ -138,6 +150,16 @@ def drawn(tmp_path: Path):
 def test_a_run_answers_the_first_episodes_of_its_ways(drawn, changes: dict, expected: list[str]):
     run = RunConfig(words="order_1", **changes)
     assert [episode.episode_id for episode in chosen_episodes(drawn, run)] == expected
+
+
+def test_a_run_answers_all_questions_of_its_episodes(tmp_path: Path):
+    rows = draw_all(manifest(NAMES), config(queries="each_class"), seed=0)
+    write_rows(tmp_path / "e.parquet", rows)
+    read = read_episodes(tmp_path / "e.parquet")
+    chosen = chosen_episodes(read, RunConfig(words="order_1", per_way=3))
+    expected = [f"{ways}-way/{number:04d}" for ways in (2, 5) for number in range(3) for _ in range(ways)]
+    assert [episode.episode_id for episode in chosen] == expected
+    assert chosen == [episode for episode in read if episode.episode_id in expected]
 
 
 def test_ways_that_no_episode_has_are_refused(drawn):
@@ -163,7 +185,24 @@ def test_episode_that_contradicts_itself_is_refused(tmp_path: Path, column: str,
     rows = draw_all(manifest(NAMES), config(ways=[2]), seed=0).head(1)
     rows[column] = [value]
     write_rows(tmp_path / "e.parquet", rows)
-    with pytest.raises(ArtifactError, match=r"e\.parquet: episode 2-way/0000: classes, supports and query"):
+    with pytest.raises(ArtifactError, match=r"e\.parquet: episode 2-way/0000: classes, supports and queries"):
+        read_episodes(tmp_path / "e.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "edit"),
+    [
+        ("support_ids", lambda rows: rows["support_ids"].map(lambda ids: ids[::-1])),
+        ("support_order", lambda rows: rows["support_order"].map(lambda order: order[::-1])),
+        ("class_names", lambda rows: rows["class_names"].map(lambda names: names[::-1])),
+        ("query_id", lambda rows: rows["query_id"].shift(1)),
+    ],
+)
+def test_questions_of_one_episode_with_two_supports_or_one_query_are_refused(tmp_path: Path, column: str, edit):
+    rows = draw_all(manifest(NAMES), config(ways=[2], per_way=2, queries="each_class"), seed=0)
+    rows.loc[[3], column] = edit(rows)[[3]]
+    write_rows(tmp_path / "e.parquet", rows)
+    with pytest.raises(ArtifactError, match="episode 2-way/0001: classes, supports and queries do not fit together"):
         read_episodes(tmp_path / "e.parquet")
 
 

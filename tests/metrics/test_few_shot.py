@@ -7,6 +7,7 @@ import pytest
 from v2l.artifacts import read_json, write_rows
 from v2l.errors import ArtifactError
 from v2l.metrics.few_shot import classify_metrics
+from v2l.metrics.intervals import share_interval
 
 from .recompute import recompute
 
@@ -20,8 +21,8 @@ def run(*predictions):
     return read_json(output)
 
 
-def write(folder, name, num_globals, settings, share):
-    """A run's decisions about 8 episodes of each of 2 and 5 ways."""
+def write(folder, name, num_globals, settings, share, queries=1):
+    """A run's decisions about the queries of 8 episodes of each of 2 and 5 ways."""
     generator = np.random.default_rng(1)
     path = folder / "classify" / f"predictions_{name}.parquet"
     path.parent.mkdir(exist_ok=True)
@@ -30,6 +31,7 @@ def write(folder, name, num_globals, settings, share):
         [
             {
                 "episode_id": f"{ways}-way/{episode}",
+                "query_id": f"noto/{query}",
                 "run": name,
                 "ways": ways,
                 "num_global": num_global,
@@ -39,6 +41,7 @@ def write(folder, name, num_globals, settings, share):
             for ways in (2, 5)
             for num_global in num_globals
             for episode in range(8)
+            for query in range(queries)
             for setting in settings
         ],
     )
@@ -71,32 +74,39 @@ def test_two_files_of_one_run_are_refused(predictions, tmp_path):
         run(predictions, copy)
 
 
-def test_each_accuracy_is_the_mean_of_its_rows(predictions, tmp_path):
-    metrics = run(predictions)
+@pytest.mark.parametrize("queries", [1, 2])
+def test_each_accuracy_is_the_mean_of_its_rows_with_an_interval_over_episodes(tmp_path, queries):
+    metrics = run(write(tmp_path, "v2l", (5, 21), SETTINGS, 0.7, queries))
     assert len(metrics) == 2 * 2 * (len(SETTINGS) + 1)
     for key, entry in metrics.items():
-        correct = recompute(entry, tmp_path, "correct")
-        is_average = key.endswith("| average")
+        correct, episode = (recompute(entry, tmp_path, column) for column in ("correct", "episode_id"))
         assert set(entry) == FIELDS
-        assert entry["n"] == 8
-        assert len(correct) == (24 if is_average else 8)
+        assert entry["n"] == episode.nunique() == 8
+        assert len(correct) == 8 * queries * (3 if key.endswith("| average") else 1)
         assert entry["value"] == pytest.approx(correct.mean(), abs=1e-12)
+        shares = np.array([correct[episode == name].mean() for name in episode.unique()])
+        expected = share_interval(shares, len(correct) / len(shares))
+        assert (entry["low"], entry["high"]) == pytest.approx((expected.low, expected.high), abs=1e-12)
         assert entry["low"] < entry["value"] < entry["high"]
-        assert entry["interval"] == ("95 % t-interval" if is_average else "95 % Wilson interval")
 
 
-def test_average_takes_its_interval_over_episodes_not_decisions(tmp_path):
-    # Two episodes, one all right, one all wrong: t(0.975, 1) = 12.7062, standard error 0.5.
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("setting", [SETTINGS[0], "average"])
+def test_neither_queries_nor_settings_add_to_the_number_of_trials(tmp_path, queries, setting):
+    # Two episodes, one all right, one all wrong: Wilson's interval of 1 in 2, with z = 1.959964.
     path = tmp_path / "predictions.parquet"
     rows = [
-        {"episode_id": e, "run": "v2l", "ways": 2, "num_global": 5, "setting": s, "correct": e == 0}
+        {"episode_id": e, "query_id": q, "run": "v2l", "ways": 2, "num_global": 5, "setting": s, "correct": e == 0}
         for e in (0, 1)
+        for q in range(queries)
         for s in SETTINGS
     ]
     write_rows(path, rows)
-    entry = run(path)["accuracy | v2l | 2-way | Kg=5 | average"]
+    entry = run(path)[f"accuracy | v2l | 2-way | Kg=5 | {setting}"]
     assert (entry["value"], entry["n"]) == (0.5, 2)
-    assert entry["high"] == pytest.approx(0.5 + 12.7062 * 0.5, abs=1e-4)
+    half_width = 1.959964 / (2 + 1.959964**2) * np.sqrt(0.5 + 1.959964**2 / 4)
+    # z is given to seven digits.
+    assert (entry["low"], entry["high"]) == pytest.approx((0.5 - half_width, 0.5 + half_width), abs=1e-6)
 
 
 @pytest.mark.parametrize(("edit", "found"), [("drop", 0), ("repeat", 2)])
@@ -105,9 +115,25 @@ def test_incomplete_or_repeated_episode_is_refused(predictions, edit, found):
     frame = frame.iloc[1:] if edit == "drop" else pd.concat([frame, frame.iloc[:1]])
     write_rows(predictions, frame)
     with pytest.raises(
-        ArtifactError, match=rf"found {found} for episode 2-way/0, setting 'no induction, K=1, repeats=0'"
+        ArtifactError, match=rf"found {found} for episode 2-way/0, query noto/0, setting 'no induction, K=1, repeats=0'"
     ):
         run(predictions)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "message"),
+    [
+        ({"query_id": "noto/1"}, "as many queries in every episode, found 1 in 2-way/3 and 2 in 2-way/0"),
+        ({"setting": SETTINGS[1]}, f"found 0 for episode 2-way/3, query noto/0, setting '{SETTINGS[1]}'"),
+    ],
+)
+def test_an_episode_that_lacks_a_query_or_a_setting_is_refused(tmp_path, lacks, message):
+    path = write(tmp_path, "v2l", (5,), SETTINGS, 0.7, queries=2)
+    frame = pd.read_parquet(path)
+    where = {"episode_id": "2-way/3", **lacks}
+    write_rows(path, frame[(frame[list(where)] != pd.Series(where)).any(axis=1)])
+    with pytest.raises(ArtifactError, match=rf"predictions_v2l\.parquet: expected .*{message}"):
+        run(path)
 
 
 def test_equal_rows_give_equal_bytes_in_any_order(predictions):

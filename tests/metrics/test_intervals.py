@@ -4,8 +4,19 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from v2l.metrics.intervals import mean_interval, proportion_interval
+from v2l.metrics.intervals import Estimate, mean_interval, proportion_interval, share_interval
+
+
+def wilson_bounds(share: float, trials: float) -> list[float]:
+    """The x with (share - x)^2 = z^2 x (1 - x) / trials, as roots of the quadratic."""
+    ratio = stats.norm.isf(0.025) ** 2 / trials
+    return sorted(np.roots([1 + ratio, -2 * share - ratio, share**2]))
+
+
+def width(estimate: Estimate) -> float:
+    return estimate.high - estimate.low
 
 
 def test_mean_interval_follows_the_table_of_students_t():
@@ -40,7 +51,13 @@ def test_equal_values_give_an_interval_of_no_width():
     assert (estimate.value, estimate.low, estimate.high) == (0.25, 0.25, 0.25)
 
 
-@pytest.mark.parametrize("estimate", [mean_interval(np.array([0.7])), proportion_interval(1, 1)])
+ONE_ITEM = [
+    mean_interval(np.array([0.7])), proportion_interval(1, 1), share_interval(np.array([0.7])),
+    share_interval(np.array([1.0])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimate", ONE_ITEM)
 def test_one_item_has_a_value_but_no_bounds(estimate):
     assert estimate.n == 1
     assert estimate.low is None
@@ -48,9 +65,10 @@ def test_one_item_has_a_value_but_no_bounds(estimate):
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [1.0, math.inf], [[1.0], [2.0]]])
-def test_mean_of_nothing_or_of_no_number_is_refused(values):
+@pytest.mark.parametrize("interval", [mean_interval, share_interval])
+def test_mean_of_nothing_or_of_no_number_is_refused(interval, values):
     with pytest.raises(ValueError, match=r"\[n >= 1\] finite values"):
-        mean_interval(np.array(values))
+        interval(np.array(values))
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2)])
@@ -65,3 +83,64 @@ def test_wilson_interval_covers_the_true_share_about_95_times_in_100():
     covered = np.mean([intervals[k].low <= 0.3 <= intervals[k].high for k in draws])
     # Coverage of the discrete interval swings around 0.95; 0.02 is its known swing at n = 40 plus sampling error.
     assert covered == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("shares", [[1.0, 0, 0, 1, 1], [0.0] * 4, [1.0] * 4])
+def test_items_that_are_all_or_nothing_are_trials(shares):
+    assert share_interval(np.array(shares)) == proportion_interval(int(sum(shares)), len(shares))
+
+
+@pytest.mark.parametrize("shares", [[0, 0.5, 0.5, 1], [0.2, 0.4, 0.4, 0.8, 1, 1], [0, 0.01], [0.9] * 9 + [1]])
+def test_share_interval_follows_korn_and_graubard(shares):
+    n, share = len(shares), sum(shares) / len(shares)
+    squared_error = sum((x - share) ** 2 for x in shares) / (n - 1) / n
+    trials = share * (1 - share) / squared_error * (stats.norm.isf(0.025) / stats.t.isf(0.025, n - 1)) ** 2
+    estimate = share_interval(np.array(shares))
+    # float64 sums of a few numbers, and roots whose cancellation costs few digits.
+    assert estimate.value == pytest.approx(share, abs=1e-12)
+    assert (estimate.low, estimate.high) == pytest.approx(wilson_bounds(share, trials), abs=1e-12)
+    assert (estimate.n, estimate.interval) == (n, "95 % Wilson interval, effective trials")
+
+
+def test_effective_trials_are_at_most_all_there_are():
+    shares = np.array([0.5] * 11 + [1.0])
+    factor = (stats.norm.isf(0.025) / stats.t.isf(0.025, 11)) ** 2
+    estimate = share_interval(shares, 2)
+    assert (estimate.low, estimate.high) == pytest.approx(wilson_bounds(shares.mean(), 24 * factor), abs=1e-12)
+    assert width(share_interval(shares)) < 0.6 * width(estimate)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.1, 2 / 3])
+@pytest.mark.parametrize("n", [2, 12, 20])
+def test_equal_shares_count_one_trial_an_item(share, n):
+    estimate = share_interval(np.full(n, share))
+    assert (estimate.low, estimate.high) == pytest.approx(wilson_bounds(share, n), abs=1e-12)
+
+
+@pytest.mark.parametrize("other", [0.0, 1e-9, 0.01, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("most", [0.0, 1e-12, 0.5, 1.0])
+@pytest.mark.parametrize("n", [2, 3, 50])
+def test_share_interval_stays_in_0_to_1_around_its_value(most, other, n):
+    estimate = share_interval(np.array([*[most] * (n - 1), other]))
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+def test_queries_that_stand_or_fall_together_tell_less_than_independent_ones():
+    together = share_interval(np.array([1.0] * 6 + [0.0] * 4))
+    alike = share_interval(np.array([1.0] * 5 + [0.75, 0.25] + [0.0] * 3))
+    independent = proportion_interval(24, 40)
+    assert width(together) > 1.5 * width(independent)
+    assert width(alike) > 1.5 * width(independent)
+
+
+def test_independent_queries_count_as_trials():
+    # Two fair queries an episode: none, one or both right in 1 : 2 : 1 of 400 episodes.
+    estimate, trials = share_interval(np.repeat([0, 0.5, 1], [100, 200, 100])), proportion_interval(400, 800)
+    # t(0.975, 399) / z and the degree of freedom lost make it 0.4 % wider.
+    assert width(estimate) == pytest.approx(width(trials), rel=0.01)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_shares_out_of_range_are_refused(share):
+    with pytest.raises(ValueError, match="expected shares in 0 to 1, found"):
+        share_interval(np.array([0.5, share]))

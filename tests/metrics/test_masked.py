@@ -42,6 +42,7 @@ def test_means_of_every_measure_and_condition(rows: Path, tmp_path: Path):
         assert entry["n"] == len(values) == 5
         assert entry["value"] == pytest.approx(values.mean(), abs=1e-12)
         assert entry["low"] < entry["value"] < entry["high"]
+        assert entry["interval"].startswith("95 % Wilson interval" if name == "tokens_restored" else "95 % t-interval")
     assert metrics["tokens_restored | after tuning"]["better"] == "higher"
     assert metrics["tokens_restored | after tuning"]["unit"] == "fraction"
 

@@ -63,6 +63,8 @@ def test_means_and_distances_of_every_tokenizer_task_and_condition(tmp_path: Pat
             assert len(values) == 6
             assert entry["value"] == pytest.approx(values.mean(), abs=1e-12)
             assert entry["low"] < entry["value"] < entry["high"]
+            kind = "95 % Wilson interval" if name == "tokens_restored" else "95 % t-interval"
+            assert entry["interval"].startswith(kind)
     assert metrics["tokens_restored | v2l | shift | restored"]["better"] == "higher"
 
 

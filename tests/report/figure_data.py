@@ -182,8 +182,9 @@ def _write_classify(root: Path, generator: np.random.Generator) -> None:
     for place, (name, run) in enumerate(RUNS.items()):
         rows = [
             {
-                "episode_id": f"{ways}-way/{episode}", "run": name, "ways": ways, "num_global": num_global,
-                "setting": setting.name, "correct": generator.random() < 0.8 - 0.05 * place - 0.05 * ways,
+                "episode_id": f"{ways}-way/{episode}", "query_id": "noto/ant", "run": name, "ways": ways,
+                "num_global": num_global, "setting": setting.name,
+                "correct": generator.random() < 0.8 - 0.05 * place - 0.05 * ways,
             }
             for ways in run.ways or (2, 5) for num_global in run.num_global for setting in run.settings
             for episode in range(run.per_way or EPISODES)

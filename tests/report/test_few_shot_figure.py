@@ -68,6 +68,7 @@ def test_caption_names_the_best_point_and_what_all_methods_reach_in_one_setting(
     vqgan = 100 * metrics[f"accuracy | vqgan | 5-way | Kg=64 | {ONE_SHOT.name}"]["value"]
     assert f"VQ-GAN, Kg = 64: {vqgan:.1f} %" in caption
     assert "episodes a point: V2L 20; VQ-GAN 20; LQAE-like 20; SPAE-like 10." in caption
+    assert "Bars: 95 % Wilson intervals over episodes." in caption
 
 
 def test_runs_without_a_methods_name_are_refused(metrics):

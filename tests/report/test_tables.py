@@ -159,8 +159,8 @@ def test_published_numbers_stand_in_rows_of_their_own_with_their_source(index):
 
 def test_caption_says_items_interval_seed_and_protocol(index):
     for part in (
-        "95 % Wilson interval over 20 episodes", "Seed 3", "joined by ', ', those of VQ-GAN joined by nothing",
-        "one of the class names", "chance 20.0",
+        "Brackets: 95 % Wilson interval over 20 episodes.", "Seed 3",
+        "joined by ', ', those of VQ-GAN joined by nothing", "one of the class names", "chance 20.0",
     ):  # fmt: skip
         assert part in index["table1"]["caption"]
     assert "t-interval over 4 or 8 questions" in index["table6"]["caption"]

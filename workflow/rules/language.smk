@@ -14,6 +14,7 @@ rule classify:
     log:
         RESULTS + "/logs/classify_{run}.log",
     threads: THREADS
+    priority: 1  # the longest jobs
     shell:
         suite.command("classify")
 

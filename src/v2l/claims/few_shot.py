@@ -9,7 +9,7 @@ import pandas as pd
 from v2l.claims.statistics import Claim, item_means, judged, paired_difference, untested
 from v2l.graph.spec import MAIN_TOKENIZER
 
-COLUMNS = ["run", "episode_id", "ways", "num_global", "setting", "induction", "shots", "repeats", "correct"]
+COLUMNS = ["run", "episode_id", "query_id", "ways", "num_global", "setting", "induction", "shots", "repeats", "correct"]
 BASELINES = {"vqgan": "VQ-GAN", "lqae": "LQAE-like", "spae": "SPAE-like"}
 
 
@@ -95,7 +95,7 @@ def _against(claim: Claim, llm: str, own: pd.DataFrame, file: Path, other: tuple
     baseline = other[1][other[1]["induction"]]
     largest = own["num_global"].max()
     matched = baseline["num_global"].where(baseline["num_global"].isin(own["num_global"].unique()), largest)
-    keys = ["episode_id", "ways", "setting", "matched"]
+    keys = ["episode_id", "query_id", "ways", "setting", "matched"]
     cells = baseline.assign(matched=matched).merge(
         own.assign(matched=own["num_global"]), on=keys, suffixes=("_baseline", "_own")
     )

@@ -30,4 +30,9 @@ class EpisodesConfig(Section):
         description="of the support in a prompt; rounds: one shuffled picture of every class, then the next of every "
         "class, so that the prompt of fewer shots begins that of more shots and is read once",
     )
+    queries: Literal["one", "each_class"] = Field(
+        "one",
+        description="one: a query of a class drawn at random, as in the paper; each_class: after the same support, a "
+        "query of every class in turn",
+    )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")

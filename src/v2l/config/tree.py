@@ -42,7 +42,7 @@ class Config(Section):
         "auto", description="of frozen networks; auto: bf16 where the device is faster with it"
     )
     threads: PositiveInt = Field(
-        2, description="CPU threads of one job; they share sums, so another number may change the last bits of a result"
+        1, description="CPU threads of one job; they share sums, so another number may change the last bits of a result"
     )
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig

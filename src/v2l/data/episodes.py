@@ -1,13 +1,14 @@
 """Stage ``episodes``: draws the few-shot episodes of Table 1.
 
-All settings of Table 1 answer the same episodes: they share classes, query and, as far as they use them, support
-pictures, so that a difference between two settings is a paired one.
+All settings of Table 1 answer the same episodes: they share classes, queries and, as far as they use them, support
+pictures, so that a difference between two settings is a paired one. An episode is classes with their support; where it
+asks for more than one query, there is a row for each, and the queries are not independent of each other.
 """
 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ COLUMNS = ("episode_id", "ways", "class_names", "support_ids", "support_order", 
 class Episode:
     """One N-way question: ``ways`` classes with ``max_shots`` support pictures each, and one query picture.
 
+    episode_id: shared by the questions that have classes and support in common.
     support_ids: class after class, so shot j of class c is at ``c * max_shots + j``.
     support_order: a permutation of ``range(ways * max_shots)``, the order of the support pictures in the prompt.
     """
@@ -71,7 +73,7 @@ def episodes(manifest: Path, episodes: Path, config: EpisodesConfig, seed: int) 
 
 
 def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.DataFrame:
-    """One row an episode. An episode depends on seed, ways and its number alone, never on the others."""
+    """One row a query. An episode depends on seed, ways and its number alone, never on the others."""
     train, heldout = (
         {name: sorted(ids) for name, ids in rows.groupby("class_name")["image_id"]}
         for rows in (training_rows(manifest), heldout_rows(manifest))
@@ -89,9 +91,10 @@ def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.Da
         )
     return pd.DataFrame(
         [
-            draw(names, train, heldout, ways, config, seed, number)
+            row
             for ways in config.ways
             for number in range(config.per_way)
+            for row in draw(names, train, heldout, ways, config, seed, number)
         ],
         columns=COLUMNS,
     )
@@ -105,8 +108,8 @@ def draw(
     config: EpisodesConfig,
     seed: int,
     number: int,
-) -> dict[str, Any]:
-    """One episode: support from the training pictures, the query from the held-out ones.
+) -> list[dict[str, Any]]:
+    """The questions of one episode: support from the training pictures, queries from the held-out ones.
 
     names: classes to draw from. train, heldout: the image_ids of each class.
     """
@@ -114,16 +117,18 @@ def draw(
     generator = numpy_generator(seed, "episode", ways, number)
     classes = [names[i] for i in generator.choice(len(names), ways, replace=False)]
     supports = [train[name][i] for name in classes for i in generator.choice(len(train[name]), shots, replace=False)]
-    query_class = classes[generator.integers(ways)]
-    return {
+    asked = [classes[generator.integers(ways)]] if config.queries == "one" else classes
+    episode = {
         "episode_id": f"{ways}-way/{number:04d}",
         "ways": ways,
         "class_names": classes,
         "support_ids": supports,
         "support_order": _support_order(ways, config, generator),
-        "query_id": heldout[query_class][generator.integers(len(heldout[query_class]))],
-        "query_class": query_class,
     }
+    return [
+        {**episode, "query_id": heldout[name][generator.integers(len(heldout[name]))], "query_class": name}
+        for name in asked
+    ]
 
 
 def _support_order(ways: int, config: EpisodesConfig, generator: np.random.Generator) -> list[int]:
@@ -138,12 +143,17 @@ def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode
 
     Raises DataError if there is none of one of them.
     """
-    by_ways: dict[int, list[Episode]] = defaultdict(list)
+    by_ways: dict[int, dict[str, list[Episode]]] = defaultdict(lambda: defaultdict(list))
     for episode in episodes:
-        by_ways[episode.ways].append(episode)
+        by_ways[episode.ways][episode.episode_id].append(episode)
     if absent := set(run.ways or ()) - by_ways.keys():
         raise DataError(f"fewshot.runs: no episode has {min(absent)} ways; there are {sorted(by_ways)}")
-    return [episode for ways in sorted(run.ways or by_ways) for episode in by_ways[ways][: run.per_way]]
+    return [
+        question
+        for ways in sorted(run.ways or by_ways)
+        for questions in list(by_ways[ways].values())[: run.per_way]
+        for question in questions
+    ]
 
 
 def used_pictures(episodes: Iterable[Episode], max_shots: int) -> set[str]:
@@ -153,7 +163,7 @@ def used_pictures(episodes: Iterable[Episode], max_shots: int) -> set[str]:
 
 
 def read_episodes(path: Path) -> list[Episode]:
-    """Reads stored episodes. Raises ArtifactError if a row contradicts itself."""
+    """Reads stored episodes. Raises ArtifactError if a row contradicts itself, or two rows of one episode do."""
     read = [
         Episode(
             episode_id=row.episode_id,
@@ -166,15 +176,21 @@ def read_episodes(path: Path) -> list[Episode]:
         )
         for row in read_rows(path, COLUMNS).itertuples()
     ]
+    first: dict[str, Episode] = {}
+    asked: set[tuple[str, str]] = set()
     for episode in read:
+        other = first.setdefault(episode.episode_id, episode)
         whole = (
             len(episode.class_names) == episode.ways
             and episode.query_class in episode.class_names
             and len(episode.support_ids) == episode.ways * episode.max_shots > 0
             and sorted(episode.support_order) == list(range(len(episode.support_ids)))
+            and replace(other, query_id=episode.query_id, query_class=episode.query_class) == episode
+            and (episode.episode_id, episode.query_id) not in asked
         )
+        asked.add((episode.episode_id, episode.query_id))
         if not whole:
             raise ArtifactError(
-                f"{path}: episode {episode.episode_id}: classes, supports and query do not fit together"
+                f"{path}: episode {episode.episode_id}: classes, supports and queries do not fit together"
             )
     return read

@@ -113,7 +113,7 @@ def condition_maps(
 
 
 def make_decoder(model: ImageTokenizer, clean_ids: np.ndarray, vectors: Tensor | None, device: torch.device) -> Decode:
-    """Decodes maps [N, grid * grid] in place of those among ``clean_ids`` [N, num_tokens]."""
+    """Decodes maps [C * N, grid * grid], N after N, in place of those among ``clean_ids`` [N, num_tokens]."""
     others = [] if vectors is None else [vectors.to(device)]
 
     @torch.inference_mode()
@@ -121,8 +121,10 @@ def make_decoder(model: ImageTokenizer, clean_ids: np.ndarray, vectors: Tensor |
         return model.decode_ids(ids, given).clamp(0, 1)
 
     def decode(maps: np.ndarray) -> Tensor:
-        ids = np.concatenate([clean_ids[:, : -maps.shape[1]], maps], axis=1)
-        return in_passes(decode_pass, torch.from_numpy(ids).to(device), *others)
+        times = len(maps) // len(clean_ids)
+        ids = np.concatenate([np.tile(clean_ids[:, : -maps.shape[1]], (times, 1)), maps], axis=1)
+        repeated = [other.repeat(times, 1, 1) for other in others]
+        return in_passes(decode_pass, torch.from_numpy(ids).to(device), *repeated)
 
     return decode
 
@@ -145,21 +147,22 @@ def measure_task(
     config: RestoreProtocol,
     device: torch.device,
 ) -> Measured:
-    """Decodes the maps of every condition and compares the pictures with the clean ones."""
+    """Decodes the maps of every condition, all at once, and compares the pictures with the clean ones."""
     image_ids = [job.image_id for job in each.jobs]
     shown = evenly_spaced(len(image_ids), config.num_examples)
     clean = to_tensor(each.pictures).to(device)
-    features = {f"{each.task}/original": in_passes(measures.features, clean).cpu().numpy()}
+    decoded = decode(np.concatenate(list(conditions.values())))
+    vectors = in_passes(measures.features, torch.cat([clean, decoded])).cpu().numpy()
+    names = [f"{each.task}/{condition}" for condition in ("original", *conditions)]
+    features = dict(zip(names, np.split(vectors, len(names)), strict=True))
+    measured = measured_rows(clean.repeat(len(conditions), 1, 1, 1), decoded, measures, config.psnr_channel)
     examples = pd.DataFrame({"image_id": [image_ids[i] for i in shown], "task": each.task})
     examples["original"] = [picture_png(clean[i]) for i in shown]
     tables = []
-    for condition, maps in conditions.items():
-        decoded = decode(maps)
-        features[f"{each.task}/{condition}"] = in_passes(measures.features, decoded).cpu().numpy()
+    for (condition, maps), pictures in zip(conditions.items(), decoded.chunk(len(conditions)), strict=True):
         equal = maps[:, places] == conditions[CLEAN][:, places]
         labels = {"image_id": image_ids, "task": each.task, "condition": condition}
-        table = pd.DataFrame({**labels, "tokens_restored": equal.mean(axis=1)})
-        tables.append(pd.concat([table, measured_rows(clean, decoded, measures, config.psnr_channel)], axis=1))
+        tables.append(pd.DataFrame({**labels, "tokens_restored": equal.mean(axis=1)}))
         if condition in PICTURED:
-            examples[PICTURED[condition]] = [picture_png(decoded[i]) for i in shown]
-    return Measured(pd.concat(tables, ignore_index=True), features, examples)
+            examples[PICTURED[condition]] = [picture_png(pictures[i]) for i in shown]
+    return Measured(pd.concat([pd.concat(tables, ignore_index=True), measured], axis=1), features, examples)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from v2l.artifacts import read_rows
 from v2l.errors import ArtifactError
-from v2l.metrics.intervals import Estimate, mean_interval
+from v2l.metrics.intervals import Estimate, mean_interval, share_interval
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -104,6 +104,10 @@ def grouped(
 
 def mean_of(column: str) -> Callable[[pd.DataFrame], Estimate]:
     return lambda rows: mean_interval(rows[column])
+
+
+def share_of(column: str) -> Callable[[pd.DataFrame], Estimate]:
+    return lambda rows: share_interval(rows[column].to_numpy())
 
 
 def read_measures(file: Path, columns: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:

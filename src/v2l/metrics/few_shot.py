@@ -9,10 +9,10 @@ import pandas as pd
 from v2l.artifacts import write_json
 from v2l.errors import ArtifactError
 from v2l.metrics.entries import Metrics, grouped, read_measures
-from v2l.metrics.intervals import Estimate, mean_interval, proportion_interval
+from v2l.metrics.intervals import Estimate, share_interval
 
 AVERAGE = "average"
-COLUMNS = ("episode_id", "run", "ways", "num_global", "setting")
+COLUMNS = ("episode_id", "query_id", "run", "ways", "num_global", "setting")
 
 
 def classify_metrics(predictions: Sequence[Path], metrics: Path) -> None:
@@ -30,32 +30,36 @@ def classify_metrics(predictions: Sequence[Path], metrics: Path) -> None:
 
 
 def few_shot_metrics(frame: pd.DataFrame, file: Path) -> Metrics:
-    """frame: one row a decision with episode_id, run, ways, num_global, setting and correct.
+    """frame: one row a decision with the columns of ``COLUMNS`` and correct.
 
-    A setting's accuracy is a share of independent episodes. The settings of an episode have its classes and query in
-    common, so the average's interval is over episodes: mean over the settings of each, then the t-interval.
-    Raises ArtifactError unless every episode has every setting exactly once.
+    Only episodes are independent of each other: the queries of one share its support, its settings share its queries.
+    So intervals are over episodes, of the share that is correct in each.
+    Raises ArtifactError unless every query has every setting exactly once, and all episodes as many queries.
     """
 
     def share(rows: pd.DataFrame) -> Estimate:
-        return proportion_interval(rows["correct"].sum(), len(rows))
-
-    def average(rows: pd.DataFrame) -> Estimate:
-        return mean_interval(_episode_means(rows, file))
+        means = _episode_means(rows, file)
+        return share_interval(means, len(rows) / len(means))
 
     return {
         **grouped("accuracy", frame, file, ["run", "ways", "num_global", "setting"], share),
-        **grouped("accuracy", frame, file, ["run", "ways", "num_global"], average, setting=AVERAGE),
+        **grouped("accuracy", frame, file, ["run", "ways", "num_global"], share, setting=AVERAGE),
     }
 
 
 def _episode_means(rows: pd.DataFrame, file: Path) -> np.ndarray:
-    """Accuracy of each episode over its settings, [episodes]."""
-    counts = pd.crosstab(rows["episode_id"], rows["setting"])
+    """Accuracy of each episode over its queries and settings, [episodes]."""
+    counts = pd.crosstab([rows["episode_id"], rows["query_id"]], rows["setting"])
     if (wrong := counts != 1).any(axis=None):
-        episode, setting = wrong.stack().idxmax()
+        episode, query, setting = wrong.stack([0]).idxmax()
         raise ArtifactError(
-            f"{file}: expected one row for each setting of each episode, "
-            f"found {counts.loc[episode, setting]} for episode {episode}, setting {setting!r}"
+            f"{file}: expected one row for each setting of each query, "
+            f"found {counts.loc[(episode, query), setting]} for episode {episode}, query {query}, setting {setting!r}"
+        )
+    queries = counts.groupby("episode_id").size()
+    if queries.min() != queries.max():
+        raise ArtifactError(
+            f"{file}: expected as many queries in every episode, found {queries.min()} in {queries.idxmin()} and "
+            f"{queries.max()} in {queries.idxmax()}"
         )
     return rows.groupby("episode_id")["correct"].mean().to_numpy(dtype=np.float64)

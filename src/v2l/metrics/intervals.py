@@ -34,6 +34,31 @@ def mean_interval(values: np.ndarray) -> Estimate:
     return Estimate(mean, n, mean - half_width, mean + half_width, "95 % t-interval")
 
 
+def share_interval(shares: np.ndarray, trials: float = np.inf) -> Estimate:
+    """Mean of shares of independent items, each over as many trials, e.g. the queries of an episode.
+
+    shares: [n] in 0 to 1.   trials: of each item, where they are few.
+    Where every item is all or nothing, Wilson's interval of the items; else Wilson's with the effective number of
+    trials p (1 - p) / SE^2, at most all there are, made smaller for the degrees of freedom of SE as by Korn and
+    Graubard (1998); the bounds never leave 0 to 1. Raises ValueError if empty or out of range.
+    """
+    estimate = mean_interval(shares)
+    if min(shares) < 0 or max(shares) > 1:
+        raise ValueError(f"expected shares in 0 to 1, found {min(shares)} to {max(shares)}")
+    if set(shares) <= {0.0, 1.0}:
+        return proportion_interval(int(sum(shares)), estimate.n)
+    if estimate.n == 1:
+        return estimate
+    z, t = stats.norm.ppf((1 + LEVEL) / 2), stats.t.ppf((1 + LEVEL) / 2, df=estimate.n - 1)
+    p, error = estimate.value, float(stats.sem(shares))
+    spread = min(shares) < max(shares)  # else SE is 0 or rounding noise
+    effective = min(p * (1 - p) / error**2, estimate.n * trials) * (z / t) ** 2 if spread else float(estimate.n)
+    centre = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    half_width = z / (1 + z**2 / effective) * np.sqrt(p * (1 - p) / effective + (z / (2 * effective)) ** 2)
+    low, high = float(centre - half_width), float(centre + half_width)
+    return Estimate(p, estimate.n, low, high, "95 % Wilson interval, effective trials")
+
+
 def proportion_interval(successes: int, n: int) -> Estimate:
     """Share of independent trials with the Wilson score interval. Raises ValueError if n < 1 or successes > n."""
     if n < 1:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from v2l.artifacts import read_rows, write_json
 from v2l.errors import ArtifactError
-from v2l.metrics.entries import Metrics, grouped, groups, mean_of, read_measures
+from v2l.metrics.entries import Metrics, grouped, groups, mean_of, read_measures, share_of
 from v2l.metrics.reconstruction import MEANS
 
 BY = ["condition"]
@@ -24,5 +24,5 @@ def masked_metrics(rows: Path, metrics: Path) -> None:
                 f"found {absent} of {len(group)} without"
             )
     predicted = predicted.dropna(subset=["tokens_restored"])
-    entries |= grouped("tokens_restored", predicted, rows, BY, mean_of("tokens_restored"))
+    entries |= grouped("tokens_restored", predicted, rows, BY, share_of("tokens_restored"))
     write_json(metrics, entries)

@@ -5,7 +5,17 @@ from pathlib import Path
 
 from v2l.artifacts import read_arrays, write_json
 from v2l.errors import ArtifactError
-from v2l.metrics.entries import MEASURES, Metrics, grouped, groups, mean_of, metric_entry, metric_key, read_measures
+from v2l.metrics.entries import (
+    MEASURES,
+    Metrics,
+    grouped,
+    groups,
+    mean_of,
+    metric_entry,
+    metric_key,
+    read_measures,
+    share_of,
+)
 from v2l.metrics.reconstruction import MEANS, frechet_estimate
 
 BY = ["tokenizer", "task", "condition"]
@@ -19,7 +29,8 @@ def restore_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Pat
     entries: Metrics = {}
     for file, arrays in zip(rows, features, strict=True):
         frame = read_measures(file, BY, ("tokens_restored", *MEANS))
-        for measure in ("tokens_restored", *MEANS):
+        entries |= grouped("tokens_restored", frame, file, BY, share_of("tokens_restored"))
+        for measure in MEANS:
             entries |= grouped(measure, frame, file, BY, mean_of(measure))
         names = {
             f"{where['task']}/{part}" for where, _ in groups(frame, BY) for part in ("original", where["condition"])

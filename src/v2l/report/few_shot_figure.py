@@ -141,8 +141,8 @@ def few_shot_caption(metrics: Metrics, runs: Mapping[str, RunConfig], seed: int)
     return (
         "Accuracy of the frozen LLM by setting (induction line, K support examples a class, further repeats of each), "
         "method and number of words a picture Kg; the last place is the mean over all settings, for methods that were "
-        f"run in all. Held-out query pictures; episodes a point: {episodes}. Bars: 95 % Wilson intervals; of the mean "
-        "a t-interval over episodes. Dashed: chance of an answer that is one of the class names, as with induction. "
+        f"run in all. Held-out query pictures; episodes a point: {episodes}. Bars: 95 % Wilson intervals "
+        "over episodes. Dashed: chance of an answer that is one of the class names, as with induction. "
         f"To see: {'; '.join(seen)}. Seed {seed}."
     )
 

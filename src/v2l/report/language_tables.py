@@ -55,8 +55,7 @@ def few_shot_table(
         "the coarsest tokens of SPAE-like, the tokens of VQ-GAN's and LQAE-like's maps in raster order. Words are "
         f"{_joined(methods, answer)}. K: support examples a class; repeats: further copies of each. With induction the "
         f"answer is constrained to {constraint}; without, it is free. {_one_shot(source, methods)}",
-        f"Brackets: 95 % Wilson interval over {items(cells, 'episodes')}; of the average a t-interval over the "
-        "episodes' means.",
+        f"Brackets: 95 % Wilson interval over {items(cells, 'episodes')}.",
         seed,
     )
     return make_table("table1", "Few-shot classification", text, columns, cells, corner=display.heading)

@@ -87,7 +87,7 @@ def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table
         "clean picture's global tokens (SPAE-like: its coarser levels). Tokens restored: share of the predicted "
         "positions with the clean picture's token. Floors: the degraded tokens left as they are, random ids in the "
         f"predicted positions; ceiling: the clean tokens. {FRECHET_NOTE} {_seen(source)}",
-        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
+        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,
     )
     return make_table("table4", "Restoration in context", text, columns, cells)
@@ -130,7 +130,7 @@ def masked_table(source: Source, seed: int) -> Table:
         "training pictures. Masked tokens: their features set to 0, the figure's input; random tokens: uniform ids "
         "in their place; clean tokens: the ceiling. "
         f"{standing(source, 'tokens_restored', 'after tuning', ('before tuning', 'random tokens'))}",
-        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
+        f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,
         published=False,
     )
