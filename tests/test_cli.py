@@ -14,7 +14,7 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "tokenize", "summary", "trace"])
+@pytest.mark.parametrize("stage", [*STAGES, "tokenize", "summary", "trace", "check-parity"])
 def test_help_of_a_command_shows_an_example_that_parses(stage: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as leaving:
         main([stage, "--help"])

@@ -10,8 +10,9 @@ from v2l import __version__
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
 from v2l.graph.spec import Spec, Stage
+from v2l.release.commands import add_commands as add_release_commands
 from v2l.stages import STAGES
-from v2l.versioning.commands import add_commands
+from v2l.versioning.commands import add_commands as add_versioning_commands
 
 
 def _option(name: str) -> str:
@@ -147,7 +148,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands and stages", metavar="COMMAND", required=True)
     for add in (_add_tokenize, _add_summary, _add_trace):
         add(subparsers)
-    add_commands(partial(_add_command, subparsers))
+    for add_all in (add_versioning_commands, add_release_commands):
+        add_all(partial(_add_command, subparsers))
     for stage in STAGES.values():
         _add_stage(subparsers, stage)
     return parser

@@ -1,0 +1,45 @@
+"""One look at a picture, in a worker process: does it decode, what is it, and the hash of its bytes."""
+
+import hashlib
+import io
+import struct
+import warnings
+from typing import NamedTuple
+
+from PIL import ExifTags, Image, ImageOps
+
+from v2l.data.images import to_rgb
+from v2l.data.sources.locator import open_picture
+from v2l.data.svg import end_with_parent
+
+# Pillow's decoders signal a broken file with any of these, by format.
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+class Seen(NamedTuple):
+    """What a readable picture is. mode, format: as stored, in Pillow's words.   rotated: EXIF turns or mirrors it."""
+
+    sha256: str
+    mode: str
+    format: str
+    rotated: bool
+
+
+def start_worker() -> None:
+    """Makes a worker end with its parent, and keeps it from warning of every harmless fault in EXIF data."""
+    end_with_parent()
+    warnings.simplefilter("ignore")
+
+
+def look(path: str) -> Seen | str:
+    """Decodes a whole picture. Returns in one line why it cannot be read, if so. path: a file or a locator."""
+    try:
+        with open_picture(path) as file:
+            content = file.read()
+        with Image.open(io.BytesIO(content)) as image:
+            mode, name = image.mode, image.format
+            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+            to_rgb(ImageOps.exif_transpose(image))
+    except UNREADABLE as error:
+        return " ".join(str(error).split())
+    return Seen(hashlib.sha256(content).hexdigest(), mode, name, rotated)

@@ -1,0 +1,102 @@
+"""Stage ``pictures``: the manifest of the paper's data sets. Pictures stay where they are; each is decoded once.
+
+Sources are listed first, so that a wrong folder or count stops the stage before the long part.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from v2l.artifacts import write_json, write_rows
+from v2l.config.sources import AnySourceConfig, SourcesConfig, VqaV2Config
+from v2l.data.manifest import COLUMNS
+from v2l.data.sources.coco import list_coco
+from v2l.data.sources.decoding import Seen, look, start_worker
+from v2l.data.sources.imagenet import list_imagenet
+from v2l.data.sources.listing import Listing, Picture
+from v2l.data.sources.mini_imagenet import list_mini_imagenet
+from v2l.data.sources.tally import Tally
+from v2l.data.sources.vqa_v2 import list_vqa_v2
+from v2l.errors import ConfigError, DataError
+from v2l.progress import track
+
+LISTERS = {"imagenet": list_imagenet, "mini_imagenet": list_mini_imagenet, "coco": list_coco, "vqa_v2": list_vqa_v2}
+PICTURES_PER_TASK = 32
+
+logger = logging.getLogger(__name__)
+
+
+def pictures(manifest: Path, report: Path, config: SourcesConfig, questions: Path | None = None) -> None:
+    """Writes the manifest, a report of counts and unreadable pictures, and VQA v2's questions if they are asked for.
+
+    Questions about an unreadable picture are left out with it.
+    Raises ConfigError if questions are asked for and no source has any, and DataError if a source is not what it should
+    be, two pictures have one image_id, or more than ``max_unreadable`` pictures cannot be read.
+    """
+    if questions is not None and not any(isinstance(source, VqaV2Config) for source in config.sources):
+        kinds = ", ".join(source.kind for source in config.sources)
+        raise ConfigError(f"sources: expected one of kind vqa_v2, for {questions.name}; found {kinds}")
+    listings = [_list(source) for source in config.sources]
+    _check_ids(listings)
+    rows, counts, unreadable = [], [], []
+    for source, listing in zip(config.sources, listings, strict=True):
+        tally = Tally()
+        for picture, seen in _look_at_all(listing.pictures, source.kind, config.num_workers):
+            if isinstance(seen, str):
+                logger.warning("%s: not a readable picture (%s)", picture.path, seen)
+                unreadable.append({"image_id": picture.image_id, "path": picture.path, "reason": seen})
+            else:
+                rows.append((*picture, seen.sha256))
+                tally.add(picture, seen)
+        counts.append(
+            {"kind": source.kind, "root": str(source.root), "num_ignored": listing.num_ignored, **tally.record()}
+        )
+    _check_unreadable(unreadable, len(rows) + len(unreadable), config.max_unreadable)
+    write_rows(manifest, pd.DataFrame(rows, columns=COLUMNS))
+    asked = _readable_questions(listings, {entry["image_id"] for entry in unreadable})
+    if questions is not None:
+        write_rows(questions, asked)
+    write_json(report, {"sources": counts, "num_questions": len(asked), "unreadable": unreadable})
+    logger.info("%d pictures, %d questions, %d unreadable", len(rows), len(asked), len(unreadable))
+
+
+def _list(source: AnySourceConfig) -> Listing:
+    listing = LISTERS[source.kind](source)
+    logger.info("%s: %d pictures of %s", source.root, len(listing.pictures), source.kind)
+    return listing
+
+
+def _check_ids(listings: Iterable[Listing]) -> None:
+    first: dict[str, str] = {}
+    for listing in listings:
+        for picture in listing.pictures:
+            if (other := first.setdefault(picture.image_id, picture.path)) is not picture.path:
+                raise DataError(f"{picture.path}: its image_id {picture.image_id} is that of {other} too")
+
+
+def _look_at_all(pictures: Sequence[Picture], kind: str, num_workers: int) -> Iterator[tuple[Picture, Seen | str]]:
+    """Each picture with what it is or why it cannot be read, in order."""
+    # Spawned, not forked: a fork copies locks that other threads of this process hold.
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=start_worker) as workers:
+        paths = (picture.path for picture in pictures)
+        looks = zip(pictures, workers.map(look, paths, chunksize=PICTURES_PER_TASK), strict=True)
+        yield from track(looks, f"reading {kind}", len(pictures), "pictures")
+
+
+def _check_unreadable(unreadable: Sequence[Mapping[str, str]], num_pictures: int, max_unreadable: int) -> None:
+    if len(unreadable) > max_unreadable:
+        first = unreadable[0]
+        raise DataError(
+            f"{first['path']}: not a readable picture ({first['reason']}); {len(unreadable)} of {num_pictures} "
+            f"pictures are unreadable, sources.max_unreadable allows {max_unreadable}"
+        )
+
+
+def _readable_questions(listings: Iterable[Listing], unreadable: set[str]) -> pd.DataFrame:
+    tables = [listing.questions for listing in listings if listing.questions is not None]
+    asked = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"image_id": []})
+    return asked[~asked["image_id"].isin(unreadable)].reset_index(drop=True)

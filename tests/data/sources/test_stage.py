@@ -1,0 +1,207 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from v2l.artifacts import read_json
+from v2l.config.sources import SourcesConfig
+from v2l.data.manifest import read_manifest
+from v2l.data.questions import read_questions
+from v2l.data.sources.decoding import Seen, look
+from v2l.data.sources.locator import open_picture
+from v2l.data.sources.stage import pictures
+from v2l.errors import ConfigError, DataError
+
+from . import replicas
+from .replicas import CRANE, TENCH
+
+
+def source(kind: str, root: Path, **changes) -> dict:
+    return {"kind": kind, "root": root, "check_counts": False, **changes}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Path]:
+    """Runs the stage into a new folder and returns it."""
+
+    def run(*sources: dict, name: str = "out", questions: bool = False, **changes) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        config = SourcesConfig(sources=list(sources), **{"num_workers": 1, **changes})
+        asked = folder / "questions.parquet" if questions else None
+        pictures(folder / "m.parquet", folder / "report.json", config, asked)
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def all_sources(tmp_path: Path) -> list[dict]:
+    coco = replicas.vqa_v2(replicas.coco(tmp_path / "coco"))
+    return [
+        source("imagenet", replicas.imagenet_tars(tmp_path / "imagenet")),
+        source("mini_imagenet", replicas.mini_imagenet(tmp_path / "mini")),
+        source("coco", coco, year=2014),
+        source("vqa_v2", coco),
+    ]
+
+
+def test_every_source_is_in_the_manifest_with_the_hash_of_its_bytes(run: Callable[..., Path], all_sources: list[dict]):
+    folder = run(*all_sources, questions=True)
+    manifest = read_manifest(folder / "m.parquet")
+    assert manifest.groupby("source", sort=False).size().to_dict() == {
+        "imagenet": 9, "mini_imagenet": 6, "coco": 3, "vqa_v2": 3,
+    }  # fmt: skip
+    for row in manifest.itertuples():
+        assert hashlib.sha256(open_picture(row.path).read()).hexdigest() == row.sha256
+    assert set(read_questions(folder / "questions.parquet")["image_id"]) == set(
+        manifest["image_id"][manifest["source"] == "vqa_v2"]
+    )
+
+
+def test_report_counts_by_source_split_and_class(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.imagenet_folders(tmp_path / "imagenet")
+    assert read_json(run(source("imagenet", root)) / "report.json") == {
+        "sources": [
+            {
+                "kind": "imagenet",
+                "root": str(root),
+                "num_ignored": 2,
+                "num_pictures": 9,
+                "num_captions": 9,
+                "num_exif_rotated": 1,
+                "modes": {"RGB": 7, "L": 1, "CMYK": 1},
+                "formats": {"JPEG": 8, "PNG": 1},
+                "splits": {
+                    "train": {"split": "train", "num_pictures": 5, "classes": {"tench": 3, "crane bird": 2}},
+                    "val": {
+                        "split": "heldout",
+                        "num_pictures": 4,
+                        "classes": {"tench": 2, "goldfish": 1, "crane bird": 1},
+                    },
+                },
+            }
+        ],
+        "num_questions": 0,
+        "unreadable": [],
+    }
+
+
+def test_pictures_without_class_are_counted_without(run: Callable[..., Path], all_sources: list[dict]):
+    report = read_json(run(*all_sources[2:]) / "report.json")
+    assert [entry["splits"]["val2014"] for entry in report["sources"]] == [
+        {"split": "heldout", "num_pictures": 1, "classes": {}}
+    ] * 2
+    assert [entry["num_captions"] for entry in report["sources"]] == [6, 0]
+    assert report["num_questions"] == 9
+
+
+def test_folders_and_archives_have_the_same_hashes(run: Callable[..., Path], tmp_path: Path):
+    folders = run(source("imagenet", replicas.imagenet_folders(tmp_path / "a")), name="one")
+    tars = run(source("imagenet", replicas.imagenet_tars(tmp_path / "b")), name="two")
+    one, two = (read_manifest(folder / "m.parquet").drop(columns="path") for folder in (folders, tars))
+    assert one.astype(str).equals(two.astype(str))
+
+
+def test_results_do_not_depend_on_the_number_of_workers(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.imagenet_folders(tmp_path / "imagenet")
+    for number in range(150):  # several pieces of work for each of the workers
+        (root / "train" / TENCH / f"{TENCH}_{number + 20000}.JPEG").write_bytes(replicas.jpeg(number))
+    folders = [run(source("imagenet", root), name=str(workers), num_workers=workers) for workers in (1, 3)]
+    for name in ("m.parquet", "report.json"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_unreadable_picture_is_reported_and_left_out_within_the_limit(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.imagenet_folders(tmp_path / "imagenet")
+    path = root / "train" / CRANE / f"{CRANE}_5.JPEG"
+    path.write_bytes(path.read_bytes()[:300])
+    folder = run(source("imagenet", root), max_unreadable=1)
+    (unreadable,) = read_json(folder / "report.json")["unreadable"]
+    assert (unreadable["image_id"], unreadable["path"]) == (f"imagenet/train/{CRANE}/{CRANE}_5", str(path))
+    assert unreadable["reason"]
+    assert unreadable["image_id"] not in read_manifest(folder / "m.parquet")["image_id"].tolist()
+
+
+def test_more_unreadable_pictures_than_allowed_stop_the_stage(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.imagenet_folders(tmp_path / "imagenet")
+    for name in (f"{TENCH}_9.JPEG", f"{TENCH}_18.JPEG"):
+        (root / "train" / TENCH / name).write_bytes(b"")
+    message = (
+        rf"{TENCH}_18\.JPEG: not a readable picture \(.+\); 2 of 9 pictures are unreadable, "
+        r"sources\.max_unreadable allows 1$"
+    )
+    with pytest.raises(DataError, match=message):
+        run(source("imagenet", root), max_unreadable=1)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_questions_about_an_unreadable_picture_are_left_out(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.vqa_v2(replicas.coco(tmp_path / "coco"))
+    (root / "train2014" / "COCO_train2014_000000000009.jpg").write_bytes(b"<html>")
+    folder = run(source("vqa_v2", root), questions=True, max_unreadable=1)
+    assert read_questions(folder / "questions.parquet")["question_id"].tolist() == [
+        "25000", "25001", "25002", "42000", "42001", "42002",
+    ]  # fmt: skip
+    assert read_json(folder / "report.json")["num_questions"] == 6
+
+
+def test_one_source_twice_is_refused(run: Callable[..., Path], tmp_path: Path):
+    mini = source("mini_imagenet", replicas.mini_imagenet(tmp_path / "mini"))
+    with pytest.raises(DataError, match=rf"its image_id mini_imagenet/{TENCH}/{TENCH}00000005 is that of .* too"):
+        run(mini, mini)
+
+
+def test_two_files_that_differ_in_suffix_only_are_refused(run: Callable[..., Path], tmp_path: Path):
+    root = replicas.imagenet_folders(tmp_path / "imagenet")
+    (root / "train" / TENCH / f"{TENCH}_9.jpg").write_bytes(replicas.jpeg())
+    with pytest.raises(DataError, match=rf"{TENCH}_9\.jpg: its image_id imagenet/train/{TENCH}/{TENCH}_9 is that of"):
+        run(source("imagenet", root))
+
+
+def test_questions_need_a_source_that_has_some(run: Callable[..., Path], tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"sources: expected one of kind vqa_v2, for questions\.parquet; found coco"):
+        run(source("coco", tmp_path, year=2017), questions=True)
+
+
+class TestLook:
+    def test_says_what_the_picture_is_as_stored(self, tmp_path: Path):
+        content = replicas.jpeg(mode="CMYK", orientation=6)
+        (tmp_path / "a.jpg").write_bytes(content)
+        assert look(str(tmp_path / "a.jpg")) == Seen(hashlib.sha256(content).hexdigest(), "CMYK", "JPEG", True)
+
+    @pytest.mark.parametrize("orientation", [0, 1, 9])
+    def test_upright_pictures_are_not_rotated(self, tmp_path: Path, orientation: int):
+        (tmp_path / "a.jpg").write_bytes(replicas.jpeg(orientation=orientation))
+        assert not look(str(tmp_path / "a.jpg")).rotated
+
+    def test_a_picture_cut_short_is_unreadable_in_one_line(self, tmp_path: Path):
+        (tmp_path / "a.jpg").write_bytes(replicas.jpeg(size=(64, 64))[:-500])
+        reason = look(str(tmp_path / "a.jpg"))
+        assert isinstance(reason, str)
+        assert "truncated" in reason
+        assert "\n" not in reason
+
+    def test_a_picture_gone_since_it_was_listed_is_unreadable(self, tmp_path: Path):
+        assert "No such file" in look(str(tmp_path / "a.jpg"))
+        (tmp_path / "a.tar").write_bytes(b"short")
+        assert look(f"{tmp_path}/a.tar#2+9") == "archive ends 6 bytes before the picture does"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "imagenet21k"}, "does not match any of the expected tags"),
+        ({"kind": "coco"}, "year\n  Field required"),
+        ({"kind": "coco", "year": 2015}, "Input should be 2014 or 2017"),
+        ({"kind": "imagenet", "splits": ["train", "train"]}, "expected each split once, found train, train"),
+        ({"kind": "imagenet", "splits": []}, "at least 1 item"),
+        ({"kind": "imagenet", "year": 2014}, "Extra inputs are not permitted"),
+        ({"kind": "mini_imagenet", "splits": {"test": "val"}}, "Input should be 'train' or 'heldout'"),
+    ],
+)
+def test_impossible_configurations_are_refused(change: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        TypeAdapter(SourcesConfig).validate_python({"sources": [{"root": "data", **change}]})
