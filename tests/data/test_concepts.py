@@ -1,15 +1,15 @@
 import pytest
 
-from v2l.config.data import DataConfig
+from v2l.config.data import EmojiConfig
 from v2l.data.concepts import FAMILIES, check_choices, choose_names, describe, slug
 from v2l.errors import ConfigError, DataError
 
 CATEGORIES = {"Animals": ["eel", "ant", "bee", "cat", "dog"], "Sky": ["waxing-gibbous-moon", "sun"], "Flags": ["flag"]}
 
 
-def config(**changes) -> DataConfig:
-    defaults = {"sets": ["noto", "twemoji"], "categories": ["Animals"], "min_sets": 2, "heldout_family": "noto"}
-    return DataConfig(**{**defaults, **changes})
+def config(**changes) -> EmojiConfig:
+    choices = {"sets": ["noto", "twemoji"], "categories": ["Animals"], "min_sets": 2, "heldout_family": "noto"}
+    return EmojiConfig(**{"kind": "emoji", **choices, **changes})
 
 
 def icon_sets(**names: list[str]) -> dict:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from v2l.artifacts import read_json
-from v2l.config.data import DataConfig
+from v2l.config.data import EmojiConfig
 from v2l.data.concepts import FAMILIES
 from v2l.data.emoji import emoji, read_drawings
 from v2l.data.images import load_pictures
@@ -15,15 +15,16 @@ from v2l.data.manifest import read_manifest
 from v2l.errors import ConfigError, DataError
 
 
-def config(**changes) -> DataConfig:
+def config(**changes) -> EmojiConfig:
     defaults = {
+        "kind": "emoji",
         "sets": ["noto", "noto-v1", "twemoji"],
         "categories": ["Animals & Nature", "Objects", "Travel & Places"],
         "min_sets": 2,
         "heldout_family": "noto",
         "image_size_px": 16,
     }
-    return DataConfig(**{**defaults, **changes})
+    return EmojiConfig(**{**defaults, **changes})
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from v2l.config.data import EpisodesConfig
 from v2l.config.fewshot import InductionSetting, RunConfig
 from v2l.config.reconstruct import ReconstructConfig
 from v2l.config.vocab import CodebookConfig
-from v2l.data.episodes import episodes, read_episodes
+from v2l.data.draw_episodes import episodes
+from v2l.data.episodes import read_episodes
 from v2l.data.evaluation import evaluation
 from v2l.data.manifest import COLUMNS
-from v2l.errors import DataError
 from v2l.experiments.reconstruct import _read_items
 
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -82,8 +82,3 @@ def test_reconstructed_pictures_are_those_that_the_stage_reads(files, tmp_path, 
 
 def test_runs_over_codebooks_add_nothing(files):
     pd.testing.assert_frame_equal(evaluate(files, {"v2l": RunConfig(words="order_1")}), evaluate(files, {}))
-
-
-def test_a_run_of_more_shots_than_drawn_is_refused(files):
-    with pytest.raises(DataError, match=r"fewshot\.runs: 5 shots asked for, but episode 2-way/0000 was drawn with 3"):
-        evaluate(files, {"spae": RunConfig(words="spae")})

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 from torchvision import transforms
 
 from v2l.data.images import fit_square, load_pictures, random_crop, read_image, to_tensor
+from v2l.data.sources.locator import member_locator
 from v2l.errors import DataError
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
@@ -149,6 +151,17 @@ def test_load_pictures_finds_paths_beside_the_manifest_and_absolute_ones(tmp_pat
     pictures = load_pictures(tmp_path / "run" / "manifest.parquet", ["pictures/a.png", str(tmp_path / "b.png")], 4)
     assert (pictures.shape, pictures.dtype) == ((2, 4, 4, 3), np.uint8)
     assert pictures[:, 2, 2].tolist() == [list(RED), [9, 9, 9]]
+
+
+def test_load_pictures_reads_members_of_an_archive_by_their_locators(tmp_path: Path):
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4), GREEN).save(content, format="PNG")
+    archive, size = tmp_path / "a.tar", len(content.getvalue())
+    archive.write_bytes(b"x" * 512 + content.getvalue())
+    (picture,) = load_pictures(tmp_path / "manifest.parquet", [member_locator(archive, 512, size)], 4)
+    assert picture[2, 2].tolist() == list(GREEN)
+    with pytest.raises(DataError, match=r"a\.tar#520\+\d+: not a readable picture \(archive ends 8 bytes before"):
+        load_pictures(tmp_path / "manifest.parquet", [member_locator(archive, 520, size)], 4)
 
 
 def test_to_tensor_moves_channels_first_and_scales_to_one():

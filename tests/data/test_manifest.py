@@ -4,7 +4,17 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import write_rows
-from v2l.data.manifest import COLUMNS, evenly_spaced, heldout_rows, read_manifest, training_rows
+from v2l.data.manifest import (
+    CAPTION,
+    COLUMNS,
+    FEWSHOT,
+    PICTURES,
+    VQA,
+    evenly_spaced,
+    heldout_rows,
+    read_manifest,
+    training_rows,
+)
 from v2l.errors import ArtifactError
 
 
@@ -26,6 +36,34 @@ def test_split_rows_keep_their_row_numbers(tmp_path: Path):
     manifest = read_manifest(tmp_path / "m.parquet")
     assert training_rows(manifest).index.tolist() == [0, 2]
     assert heldout_rows(manifest).index.tolist() == [1, 3]
+
+
+OF_EACH_USE = {PICTURES: "imagenet", FEWSHOT: "mini_imagenet", CAPTION: "coco", VQA: "vqa_v2"}
+
+
+def rows_by_use(*sources: str) -> dict[str, list[int]]:
+    """Training and held-out rows for every use, of a manifest with one of each from every source."""
+    splits = ["train", "heldout"] * len(sources)
+    manifest = manifest_frame(splits).assign(source=[source for source in sources for _ in range(2)])
+    return {use: [*training_rows(manifest, use).index, *heldout_rows(manifest, use).index] for use in OF_EACH_USE}
+
+
+def test_every_use_has_the_pictures_of_its_data_set() -> None:
+    assert rows_by_use(*OF_EACH_USE.values()) == {
+        use: [2 * place, 2 * place + 1] for place, use in enumerate(OF_EACH_USE)
+    }
+    manifest = manifest_frame(["train"] * 4).assign(source=list(OF_EACH_USE.values()))
+    assert training_rows(manifest).index.tolist() == [0]
+
+
+def test_pictures_of_no_data_set_of_the_paper_are_for_every_use() -> None:
+    assert rows_by_use("noto", "twemoji") == {use: [0, 2, 1, 3] for use in OF_EACH_USE}
+
+
+def test_a_use_without_its_data_set_has_the_pictures_that_serve_others_too() -> None:
+    """ImageNet's; never those of another use's own data set."""
+    assert rows_by_use("imagenet", "coco") == {PICTURES: [0, 1], FEWSHOT: [0, 1], CAPTION: [2, 3], VQA: [0, 1]}
+    assert rows_by_use("noto", "coco") == {PICTURES: [0, 1], FEWSHOT: [0, 1], CAPTION: [2, 3], VQA: [0, 1]}
 
 
 def test_missing_column_is_named(tmp_path: Path):

@@ -1,27 +1,10 @@
-# Pictures, episodes and questions.
-
-
-rule emoji:
-    input:
-        code=suite.code_files("emoji"),
-        icons=suite.asset_files("icons"),
-    output:
-        pictures=directory(f"{RESULTS}/data/pictures"),
-        manifest=f"{RESULTS}/data/manifest.parquet",
-        report=f"{RESULTS}/data/report.json",
-    params:
-        parameters("emoji"),
-    log:
-        f"{RESULTS}/logs/emoji.log",
-    threads: THREADS
-    shell:
-        suite.command("emoji")
+# Episodes, and which pictures are evaluated.
 
 
 rule episodes:
     input:
         code=suite.code_files("episodes"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
     output:
         episodes=f"{RESULTS}/data/episodes.parquet",
     params:
@@ -32,24 +15,10 @@ rule episodes:
         suite.command("episodes")
 
 
-rule questions:
-    input:
-        code=suite.code_files("questions"),
-        manifest=rules.emoji.output.manifest,
-    output:
-        questions=f"{RESULTS}/data/questions.parquet",
-    params:
-        parameters("questions"),
-    log:
-        f"{RESULTS}/logs/questions.log",
-    shell:
-        suite.command("questions")
-
-
 rule evaluation:
     input:
         code=suite.code_files("evaluation"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         episodes=rules.episodes.output.episodes,
     output:
         evaluation=f"{RESULTS}/data/evaluation.parquet",

@@ -1,5 +1,6 @@
 """Sections of the data room: the picture set and the few-shot episodes."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -7,9 +8,10 @@ from pydantic import Field
 from v2l.config.base import NonNegativeInt, PositiveInt, Section
 
 
-class DataConfig(Section):
+class EmojiConfig(Section):
     """The emoji set: one concept drawn by several artists, split by artist family (docs/data.md)."""
 
+    kind: Literal["emoji"]
     sets: list[str] = Field(description="icon sets to draw from; names as in the assets file")
     categories: list[str] = Field(description="categories of the reference set that are kept")
     min_sets: PositiveInt = Field(5, description="a concept is kept if at least so many sets draw it")
@@ -34,5 +36,11 @@ class EpisodesConfig(Section):
         "one",
         description="one: a query of a class drawn at random, as in the paper; each_class: after the same support, a "
         "query of every class in turn",
+    )
+    support_split: Literal["train", "heldout"] = Field(
+        "train", description="where support pictures come from; heldout: from the classes of the queries, as they do"
+    )
+    release: Annotated[list[Path], Field(min_length=1)] | None = Field(
+        None, description="the release's files {N}_way_{K}_shot.csv; their episodes in place of drawn ones"
     )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")

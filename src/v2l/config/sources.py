@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from v2l.config.base import NonNegativeInt, PositiveInt, Section
+from v2l.config.base import NonNegativeInt, Section
 
 
 class _Source(Section):
@@ -67,6 +67,6 @@ AnySourceConfig = Annotated[ImageNetConfig | MiniImageNetConfig | CocoConfig | V
 class SourcesConfig(Section):
     """The data sets whose pictures make up the manifest, in its order."""
 
+    kind: Literal["sources"]
     sources: Annotated[list[AnySourceConfig], Field(min_length=1)]
     max_unreadable: NonNegativeInt = Field(0, description="unreadable pictures allowed before the stage fails")
-    num_workers: PositiveInt = Field(2, description="processes that read pictures; changes speed, never results")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from v2l.config.data import DataConfig
+from v2l.config.data import EmojiConfig
 from v2l.errors import ConfigError, DataError
 
 # Sets by the same artists, in a later or a flat version: a family is on one side of the split as a whole.
@@ -39,7 +39,7 @@ class Concept:
     subgroup: str
 
 
-def check_choices(config: DataConfig, categories: Mapping[str, Sequence[str]]) -> None:
+def check_choices(config: EmojiConfig, categories: Mapping[str, Sequence[str]]) -> None:
     """Raises ConfigError if a set, category or family of the configuration does not exist."""
     families = sorted({FAMILIES[name] for name in config.sets if name in FAMILIES})
     for key, values, allowed in (
@@ -55,7 +55,7 @@ def check_choices(config: DataConfig, categories: Mapping[str, Sequence[str]]) -
 
 
 def choose_names(
-    icon_sets: Mapping[str, Mapping[str, Any]], categories: Mapping[str, Sequence[str]], config: DataConfig
+    icon_sets: Mapping[str, Mapping[str, Any]], categories: Mapping[str, Sequence[str]], config: EmojiConfig
 ) -> list[str]:
     """Names of the kept concepts, sorted: in a kept category, in at least ``min_sets`` sets, and not excluded.
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from v2l.artifacts import read_json, write_json, write_rows
-from v2l.config.data import DataConfig
+from v2l.config.data import EmojiConfig
 from v2l.data.concepts import FAMILIES, Concept, check_choices, choose_names, describe
 from v2l.data.manifest import COLUMNS, HELDOUT, TRAIN
 from v2l.data.svg import end_with_parent, icon_svg, render_or_reason
@@ -46,7 +46,7 @@ class Drawing:
         return f"{self.source}/{self.concept.name}"
 
 
-def emoji(icons: Path, data: DataConfig, pictures: Path, manifest: Path, report: Path) -> None:
+def emoji(icons: Path, data: EmojiConfig, pictures: Path, manifest: Path, report: Path) -> None:
     """Writes PNG files, the manifest that lists them and a report of counts and of pictures that failed.
 
     icons: the manifest of the fetched icon sets; its siblings are read.
@@ -77,7 +77,7 @@ def emoji(icons: Path, data: DataConfig, pictures: Path, manifest: Path, report:
     logger.info("%d pictures of %d concepts, %d unreadable", len(frame), frame["class_id"].nunique(), len(unreadable))
 
 
-def read_drawings(folder: Path, config: DataConfig) -> list[Drawing]:
+def read_drawings(folder: Path, config: EmojiConfig) -> list[Drawing]:
     """The drawings of the kept concepts, by concept in sorted order, then by set as configured."""
     categories = read_json(folder / "noto.metadata.json")["categories"]
     check_choices(config, categories)

@@ -1,28 +1,18 @@
-"""Stage ``episodes``: draws the few-shot episodes of Table 1.
+"""Few-shot episodes as they are stored, and which of them a run answers.
 
 All settings of Table 1 answer the same episodes: they share classes, queries and, as far as they use them, support
 pictures, so that a difference between two settings is a paired one. An episode is classes with their support; where it
 asks for more than one query, there is a row for each, and the queries are not independent of each other.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from v2l.artifacts import read_rows, write_rows
-from v2l.config.data import EpisodesConfig
+from v2l.artifacts import read_rows
 from v2l.config.fewshot import RunConfig
-from v2l.data.manifest import heldout_rows, read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
-from v2l.seeds import numpy_generator
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = ("episode_id", "ways", "class_names", "support_ids", "support_order", "query_id", "query_class")
 
@@ -65,79 +55,6 @@ class Episode:
         ]
 
 
-def episodes(manifest: Path, episodes: Path, config: EpisodesConfig, seed: int) -> None:
-    """Writes the episodes of every number of ways. Raises DataError if too few classes qualify."""
-    drawn = draw_all(read_manifest(manifest), config, seed)
-    write_rows(episodes, drawn)
-    logger.info("%d episodes, %d for each of %s ways", len(drawn), config.per_way, config.ways)
-
-
-def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.DataFrame:
-    """One row a query. An episode depends on seed, ways and its number alone, never on the others."""
-    train, heldout = (
-        {name: sorted(ids) for name, ids in rows.groupby("class_name")["image_id"]}
-        for rows in (training_rows(manifest), heldout_rows(manifest))
-    )
-    names = [
-        name
-        for name in sorted(train.keys() & heldout.keys())
-        if len(train[name]) >= config.shots and not (config.single_word_names and " " in name)
-    ]
-    if len(names) < max(config.ways):
-        naming = " and a one-word name" if config.single_word_names else ""
-        raise DataError(
-            f"episodes.ways: {max(config.ways)}-way needs {max(config.ways)} classes, but {len(names)} have "
-            f"{config.shots} training pictures, a held-out one{naming}"
-        )
-    return pd.DataFrame(
-        [
-            row
-            for ways in config.ways
-            for number in range(config.per_way)
-            for row in draw(names, train, heldout, ways, config, seed, number)
-        ],
-        columns=COLUMNS,
-    )
-
-
-def draw(
-    names: list[str],
-    train: dict[str, list[str]],
-    heldout: dict[str, list[str]],
-    ways: int,
-    config: EpisodesConfig,
-    seed: int,
-    number: int,
-) -> list[dict[str, Any]]:
-    """The questions of one episode: support from the training pictures, queries from the held-out ones.
-
-    names: classes to draw from. train, heldout: the image_ids of each class.
-    """
-    shots = config.shots
-    generator = numpy_generator(seed, "episode", ways, number)
-    classes = [names[i] for i in generator.choice(len(names), ways, replace=False)]
-    supports = [train[name][i] for name in classes for i in generator.choice(len(train[name]), shots, replace=False)]
-    asked = [classes[generator.integers(ways)]] if config.queries == "one" else classes
-    episode = {
-        "episode_id": f"{ways}-way/{number:04d}",
-        "ways": ways,
-        "class_names": classes,
-        "support_ids": supports,
-        "support_order": _support_order(ways, config, generator),
-    }
-    return [
-        {**episode, "query_id": heldout[name][generator.integers(len(heldout[name]))], "query_class": name}
-        for name in asked
-    ]
-
-
-def _support_order(ways: int, config: EpisodesConfig, generator: np.random.Generator) -> list[int]:
-    """Places of the support pictures (shot j of class c is at c * shots + j) in the order of the prompt."""
-    if config.order == "shuffled":
-        return generator.permutation(ways * config.shots).tolist()
-    return [int(c) * config.shots + shot for shot in range(config.shots) for c in generator.permutation(ways)]
-
-
 def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode]:
     """The episodes that a run answers: the first ``per_way`` of each of its numbers of ways.
 
@@ -156,9 +73,19 @@ def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode
     ]
 
 
+def episodes_by_shots(episodes: Sequence[Episode], shots: int) -> list[Episode]:
+    """The episodes that a K-shot setting answers: those listed for K shots, as the release has them, or of each number
+    of ways those with the most."""
+    listed: dict[int, set[int]] = defaultdict(set)
+    for episode in episodes:
+        listed[episode.ways].add(episode.max_shots)
+    of_ways = {ways: shots if shots in numbers else max(numbers) for ways, numbers in listed.items()}
+    return [episode for episode in episodes if episode.max_shots == of_ways[episode.ways]]
+
+
 def used_pictures(episodes: Iterable[Episode], max_shots: int) -> set[str]:
     """Ids of the pictures that settings of at most so many shots show."""
-    supports = (image_id for episode in episodes for image_id, _ in episode.supports(max_shots))
+    supports = (image_id for episode in episodes for image_id, _ in episode.supports(min(max_shots, episode.max_shots)))
     return {*supports, *(episode.query_id for episode in episodes)}
 
 

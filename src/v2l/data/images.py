@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from v2l.data.sources.locator import open_picture
 from v2l.errors import DataError
 
 if TYPE_CHECKING:
     import torch
+
+
+# Pillow's decoders signal a broken file with any of these, by format.
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def read_image(path: Path) -> Image.Image:
@@ -24,12 +29,11 @@ def read_image(path: Path) -> Image.Image:
     Raises DataError naming the file if it is missing, truncated or no picture.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as file, Image.open(file) as image:
             return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise DataError(f"{path}: picture not found") from None
-    # Pillow's decoders signal a broken file with any of these, by format.
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: not a readable picture ({' '.join(str(error).split())})") from None
 
 

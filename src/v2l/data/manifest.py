@@ -24,6 +24,10 @@ COLUMNS = (
 TRAIN = "train"
 HELDOUT = "heldout"
 
+PICTURES, FEWSHOT, CAPTION, VQA = "pictures", "fewshot", "caption", "vqa"
+# What the paper uses a data set's pictures for; pictures of any other source are for everything.
+USES = {"imagenet": PICTURES, "mini_imagenet": FEWSHOT, "coco": CAPTION, "vqa_v2": VQA}
+
 
 def read_manifest(path: Path) -> pd.DataFrame:
     """Reads a manifest; its index 0..N-1 is the row number that feature files are aligned with.
@@ -39,14 +43,21 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return manifest
 
 
-def training_rows(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The training pictures, with their row numbers in the whole manifest as index."""
-    return manifest[manifest["split"] == TRAIN]
+def training_rows(manifest: pd.DataFrame, use: str = PICTURES) -> pd.DataFrame:
+    """The training pictures for a use, with their row numbers in the whole manifest as index."""
+    return manifest[(manifest["split"] == TRAIN) & _serves(manifest, use)]
 
 
-def heldout_rows(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The pictures of the held-out family, with their row numbers in the whole manifest as index."""
-    return manifest[manifest["split"] == HELDOUT]
+def heldout_rows(manifest: pd.DataFrame, use: str = PICTURES) -> pd.DataFrame:
+    """The held-out pictures for a use, with their row numbers in the whole manifest as index."""
+    return manifest[(manifest["split"] == HELDOUT) & _serves(manifest, use)]
+
+
+def _serves(manifest: pd.DataFrame, use: str) -> pd.Series:
+    """Pictures of the paper's data set for this use; where the run has none of it, those that serve other uses too."""
+    uses = manifest["source"].map(USES)
+    own = uses == use
+    return own if own.any() else uses.isna() | (uses == PICTURES)
 
 
 def evenly_spaced(count: int, limit: int | None) -> np.ndarray:

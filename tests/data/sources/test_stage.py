@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +23,19 @@ def source(kind: str, root: Path, **changes) -> dict:
     return {"kind": kind, "root": root, "check_counts": False, **changes}
 
 
+def use_processors(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Path]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Runs the stage into a new folder and returns it."""
+    use_processors(monkeypatch, 1)
 
     def run(*sources: dict, name: str = "out", questions: bool = False, **changes) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        config = SourcesConfig(sources=list(sources), **{"num_workers": 1, **changes})
+        config = SourcesConfig(kind="sources", sources=list(sources), **changes)
         asked = folder / "questions.parquet" if questions else None
         pictures(folder / "m.parquet", folder / "report.json", config, asked)
         return folder
@@ -84,6 +90,8 @@ def test_report_counts_by_source_split_and_class(run: Callable[..., Path], tmp_p
                 },
             }
         ],
+        "num_pictures": 9,
+        "num_classes": 3,
         "num_questions": 0,
         "unreadable": [],
     }
@@ -94,6 +102,7 @@ def test_pictures_without_class_are_counted_without(run: Callable[..., Path], al
     assert [entry["splits"]["val2014"] for entry in report["sources"]] == [
         {"split": "heldout", "num_pictures": 1, "classes": {}}
     ] * 2
+    assert (report["num_pictures"], report["num_classes"]) == (6, 0)
     assert [entry["num_captions"] for entry in report["sources"]] == [6, 0]
     assert report["num_questions"] == 9
 
@@ -105,11 +114,16 @@ def test_folders_and_archives_have_the_same_hashes(run: Callable[..., Path], tmp
     assert one.astype(str).equals(two.astype(str))
 
 
-def test_results_do_not_depend_on_the_number_of_workers(run: Callable[..., Path], tmp_path: Path):
+def test_results_do_not_depend_on_the_number_of_workers(
+    run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     root = replicas.imagenet_folders(tmp_path / "imagenet")
     for number in range(150):  # several pieces of work for each of the workers
         (root / "train" / TENCH / f"{TENCH}_{number + 20000}.JPEG").write_bytes(replicas.jpeg(number))
-    folders = [run(source("imagenet", root), name=str(workers), num_workers=workers) for workers in (1, 3)]
+    folders = []
+    for workers in (1, 3):
+        use_processors(monkeypatch, workers)
+        folders.append(run(source("imagenet", root), name=str(workers)))
     for name in ("m.parquet", "report.json"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
@@ -131,7 +145,7 @@ def test_more_unreadable_pictures_than_allowed_stop_the_stage(run: Callable[...,
         (root / "train" / TENCH / name).write_bytes(b"")
     message = (
         rf"{TENCH}_18\.JPEG: not a readable picture \(.+\); 2 of 9 pictures are unreadable, "
-        r"sources\.max_unreadable allows 1$"
+        r"data\.max_unreadable allows 1$"
     )
     with pytest.raises(DataError, match=message):
         run(source("imagenet", root), max_unreadable=1)
@@ -162,7 +176,9 @@ def test_two_files_that_differ_in_suffix_only_are_refused(run: Callable[..., Pat
 
 
 def test_questions_need_a_source_that_has_some(run: Callable[..., Path], tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"sources: expected one of kind vqa_v2, for questions\.parquet; found coco"):
+    with pytest.raises(
+        ConfigError, match=r"data\.sources: expected one of kind vqa_v2, for questions\.parquet; found coco"
+    ):
         run(source("coco", tmp_path, year=2017), questions=True)
 
 
@@ -204,4 +220,4 @@ class TestLook:
 )
 def test_impossible_configurations_are_refused(change: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        TypeAdapter(SourcesConfig).validate_python({"sources": [{"root": "data", **change}]})
+        TypeAdapter(SourcesConfig).validate_python({"kind": "sources", "sources": [{"root": "data", **change}]})

@@ -2,18 +2,14 @@
 
 import hashlib
 import io
-import struct
 import warnings
 from typing import NamedTuple
 
 from PIL import ExifTags, Image, ImageOps
 
-from v2l.data.images import to_rgb
+from v2l.data.images import UNREADABLE, to_rgb
 from v2l.data.sources.locator import open_picture
 from v2l.data.svg import end_with_parent
-
-# Pillow's decoders signal a broken file with any of these, by format.
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 class Seen(NamedTuple):

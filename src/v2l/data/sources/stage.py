@@ -4,6 +4,7 @@ Sources are listed first, so that a wrong folder or count stops the stage before
 """
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -39,13 +40,13 @@ def pictures(manifest: Path, report: Path, config: SourcesConfig, questions: Pat
     """
     if questions is not None and not any(isinstance(source, VqaV2Config) for source in config.sources):
         kinds = ", ".join(source.kind for source in config.sources)
-        raise ConfigError(f"sources: expected one of kind vqa_v2, for {questions.name}; found {kinds}")
+        raise ConfigError(f"data.sources: expected one of kind vqa_v2, for {questions.name}; found {kinds}")
     listings = [_list(source) for source in config.sources]
     _check_ids(listings)
     rows, counts, unreadable = [], [], []
     for source, listing in zip(config.sources, listings, strict=True):
         tally = Tally()
-        for picture, seen in _look_at_all(listing.pictures, source.kind, config.num_workers):
+        for picture, seen in _look_at_all(listing.pictures, source.kind):
             if isinstance(seen, str):
                 logger.warning("%s: not a readable picture (%s)", picture.path, seen)
                 unreadable.append({"image_id": picture.image_id, "path": picture.path, "reason": seen})
@@ -56,11 +57,13 @@ def pictures(manifest: Path, report: Path, config: SourcesConfig, questions: Pat
             {"kind": source.kind, "root": str(source.root), "num_ignored": listing.num_ignored, **tally.record()}
         )
     _check_unreadable(unreadable, len(rows) + len(unreadable), config.max_unreadable)
-    write_rows(manifest, pd.DataFrame(rows, columns=COLUMNS))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    write_rows(manifest, frame)
     asked = _readable_questions(listings, {entry["image_id"] for entry in unreadable})
     if questions is not None:
         write_rows(questions, asked)
-    write_json(report, {"sources": counts, "num_questions": len(asked), "unreadable": unreadable})
+    totals = {"num_pictures": len(frame), "num_classes": frame["class_name"].nunique(), "num_questions": len(asked)}
+    write_json(report, {**totals, "sources": counts, "unreadable": unreadable})
     logger.info("%d pictures, %d questions, %d unreadable", len(rows), len(asked), len(unreadable))
 
 
@@ -78,10 +81,10 @@ def _check_ids(listings: Iterable[Listing]) -> None:
                 raise DataError(f"{picture.path}: its image_id {picture.image_id} is that of {other} too")
 
 
-def _look_at_all(pictures: Sequence[Picture], kind: str, num_workers: int) -> Iterator[tuple[Picture, Seen | str]]:
+def _look_at_all(pictures: Sequence[Picture], kind: str) -> Iterator[tuple[Picture, Seen | str]]:
     """Each picture with what it is or why it cannot be read, in order."""
     # Spawned, not forked: a fork copies locks that other threads of this process hold.
-    with ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=start_worker) as workers:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), initializer=start_worker) as workers:
         paths = (picture.path for picture in pictures)
         looks = zip(pictures, workers.map(look, paths, chunksize=PICTURES_PER_TASK), strict=True)
         yield from track(looks, f"reading {kind}", len(pictures), "pictures")
@@ -92,7 +95,7 @@ def _check_unreadable(unreadable: Sequence[Mapping[str, str]], num_pictures: int
         first = unreadable[0]
         raise DataError(
             f"{first['path']}: not a readable picture ({first['reason']}); {len(unreadable)} of {num_pictures} "
-            f"pictures are unreadable, sources.max_unreadable allows {max_unreadable}"
+            f"pictures are unreadable, data.max_unreadable allows {max_unreadable}"
         )
 
 
