@@ -7,9 +7,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-import sentencepiece
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 from v2l.config.llm import LlmConfig
 from v2l.errors import ModelError
@@ -29,11 +28,6 @@ def llm(assets: Path) -> Llm:
 def load(source: Path | str, dtype: torch.dtype, **config) -> Llm:
     runtime = Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=256)
     return load_llm(LlmConfig(source=str(source), **config), runtime)
-
-
-def tiny_llama(vocab_size: int) -> LlamaForCausalLM:
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=vocab_size, max_position_embeddings=64, **sizes))
 
 
 def write_gguf(path: Path) -> None:
@@ -80,28 +74,6 @@ def write_gguf(path: Path) -> None:
     writer.close()
 
 
-@pytest.fixture(scope="module")
-def sentencepiece_llm(tmp_path_factory: pytest.TempPathFactory) -> Llm:
-    """A small Llama with a SentencePiece tokenizer of the LLaMA kind: dummy blank, byte fallback, leading <s>."""
-    folder = tmp_path_factory.mktemp("sentencepiece")
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["a photo of a cat", "Input: < cat, dog >", "Output: dog"] * 20),
-        model_prefix=str(folder / "tokenizer"),
-        vocab_size=320,
-        hard_vocab_limit=False,
-        model_type="bpe",
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        minloglevel=2,
-    )
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True})
-    )
-    tiny_llama(320).save_pretrained(folder)
-    return load(folder, torch.float32)
-
-
 def test_single_tokens_keep_their_leading_blank(llm: Llm):
     (cat,) = llm.tokenize([" cat"])[0]
     (ing,) = llm.tokenize(["ing"])[0]
@@ -133,17 +105,9 @@ def test_text_is_cut_as_it_stands_in_its_context(llm: Llm):
         llm.tokenize_after("read", "ing")
 
 
-def test_sentencepiece_tokens_keep_their_leading_blank(sentencepiece_llm: Llm):
-    llm = sentencepiece_llm
-    (cat,) = llm.tokenize_after("Output:", " cat")
-    assert llm.token_texts[cat] == " cat"
-    assert llm.decode([llm.tokenize_after("a photo of", " cat, dog")]) == [" cat, dog"]
-    assert llm.tokenize_after("Output: cat", "\n###")[0] == 3 + ord("\n")  # <unk>, <s>, </s>, then the bytes
-
-
-def test_start_ids_are_what_the_tokenizer_puts_before_a_text(llm: Llm, sentencepiece_llm: Llm):
+def test_start_ids_are_what_the_tokenizer_puts_before_a_text(llm: Llm, llama_folder: Path):
     assert llm.start_ids == []
-    assert sentencepiece_llm.start_ids == [1]
+    assert load(llama_folder, torch.float32).start_ids == [1]
 
 
 def test_greedy_output_equals_generate_of_transformers(llm: Llm, assets: Path):
@@ -241,10 +205,10 @@ def test_truncated_weights_are_refused(model_folder: Path, assets: Path):
         load(model_folder, torch.float32)
 
 
-def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, sentencepiece_llm: Llm):
-    model = tiny_llama(320)
-    tensors = {name: tensor for name, tensor in model.state_dict().items() if "down_proj" not in name}
-    sentencepiece_llm._tokenizer.save_pretrained(tmp_path)
+def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, llama_folder: Path):
+    model = AutoModelForCausalLM.from_pretrained(llama_folder)
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if "layers.1.mlp.down_proj" not in name}
+    shutil.copy(llama_folder / "tokenizer.model", tmp_path)
     model.save_pretrained(tmp_path, state_dict=tensors)
     with pytest.raises(ModelError, match=r"1 weight\(s\) missing or misshapen, the first is .*down_proj"):
         load(tmp_path, torch.float32)

@@ -5,21 +5,20 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import HfApi, try_to_load_from_cache
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from v2l.config.llm import LlmConfig
 from v2l.errors import ModelError
 from v2l.models.llm_generation import Generation, Request
+from v2l.models.llm_loading import load_model, locate, reason
+from v2l.models.llm_tokenizers import Tokenizer, load_tokenizer
 from v2l.models.weights import read_tensors
 from v2l.progress import Progress
 from v2l.runtime import Runtime
 
-HUB_TIMEOUT_SECONDS = 10.0
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")  # as peft names them
 
 logger = logging.getLogger(__name__)
@@ -34,20 +33,18 @@ class Llm:
     model: the network itself, frozen; for whoever tunes adapters on top of it.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_context: int, batch_tokens: int
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, max_context: int, batch_tokens: int) -> None:
         # Either may have more: rows of padding in the model, added tokens in the tokenizer.
         self.vocab_size = min(len(tokenizer), len(model.get_input_embeddings().weight))
         self.model = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
         self.max_context = max_context
-        self.start_ids: list[int] = tokenizer("")["input_ids"]
+        self.start_ids = tokenizer.start_ids
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without ``start_ids``."""
-        return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        return self._tokenizer.encode(texts)
 
     def tokenize_after(self, context: str, text: str) -> list[int]:
         """Ids of ``text`` as the tokenizer cuts it when it stands after ``context``.
@@ -62,11 +59,7 @@ class Llm:
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """Text of each id sequence as it stands within a text: a leading blank is kept, bytes that make no character
         are U+FFFD, special tokens are spelt out."""
-        # Some decoders strip the blank at the start of a text, so a letter stands before the ids.
-        (letter,) = self.tokenize(["a"])
-        anchored = [[*letter, *sequence] for sequence in (*sequences, ())]
-        *texts, anchor = self._tokenizer.batch_decode(anchored, clean_up_tokenization_spaces=False)
-        return [text[len(anchor) :] for text in texts]
+        return self._tokenizer.decode(sequences)
 
     def with_adapter(self, folder: Path) -> "Llm":
         """The same language model with the LoRA adapter in ``folder`` applied; this one is not to be used any more.
@@ -87,6 +80,11 @@ class Llm:
         if others := sorted(stored.keys() ^ own.keys()):  # peft lets them pass
             raise ModelError(f"{folder}: no LoRA adapter for this model (only one of the two has {others[0]})")
         return self
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights of the network, shared ones once."""
+        return self.model.num_parameters()
 
     @property
     def input_embeddings(self) -> Tensor:
@@ -126,55 +124,23 @@ class Llm:
 
 
 def load_llm(config: LlmConfig, runtime: Runtime) -> Llm:
-    """Loads model and tokenizer from a folder, a GGUF file or the hub, in the runtime's dtype and on its device.
+    """Loads model and tokenizer from a folder, a GGUF file or the hub, in the runtime's dtype.
 
     Raises ModelError if the source does not exist or cannot be reached, or lacks tokenizer, configuration or weights.
     """
-    location = _locate(config.source)
+    location = locate(config.source)
     disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**location)
+        tokenizer = load_tokenizer(location)
     except Exception as error:  # the readers of each format have errors of their own
-        raise ModelError(f"{config.source}: no tokenizer that transformers can load ({_first_line(error)})") from error
+        raise ModelError(
+            f"{config.source}: no tokenizer that transformers can load ({reason(error, config.source)})"
+        ) from error
     if not len(tokenizer):
         raise ModelError(f"{config.source}: no tokenizer that transformers can load (it has no tokens)")
-    try:
-        model, loading = AutoModelForCausalLM.from_pretrained(**location, dtype=runtime.dtype, output_loading_info=True)
-    except Exception as error:
-        raise ModelError(f"{config.source}: no causal LM that transformers can load ({_first_line(error)})") from error
-    if missing := sorted(map(str, {*loading["missing_keys"], *loading["mismatched_keys"]})):
-        raise ModelError(f"{config.source}: {len(missing)} weight(s) missing or misshapen, the first is {missing[0]}")
-    model = model.to(runtime.device).eval().requires_grad_(False)
+    model = load_model(location, config, runtime)
     max_context = config.max_context or getattr(model.config, "max_position_embeddings", None)
     if max_context is None:
         raise ModelError(f"{config.source}: the model names no longest context; set llm.max_context")
     logger.info("%s: %s, %d tokens, context %d", config.source, type(model).__name__, len(tokenizer), max_context)
     return Llm(model, tokenizer, max_context, runtime.llm_batch_tokens)
-
-
-def _locate(source: str) -> dict[str, Any]:
-    """Where transformers finds the source: keywords of ``from_pretrained``."""
-    path = Path(source)
-    if path.is_file():
-        if path.suffix != ".gguf":
-            raise ModelError(f"{source}: expected a folder, a .gguf file or a hub name, found another kind of file")
-        return {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{source}: no config.json; expected the folder of a transformers model")
-        return {"pretrained_model_name_or_path": path}
-    try:
-        # Asked first, as downloads without a network would try again and again.
-        if try_to_load_from_cache(source, "config.json") is None:
-            HfApi().model_info(source, timeout=HUB_TIMEOUT_SECONDS)
-    except Exception as error:  # the hub's HTTP client has no base class of errors that is ours to name
-        raise ModelError(
-            f"llm.source: {source!r} is no folder or .gguf file here, and no model of that name can be fetched "
-            f"({_first_line(error)})"
-        ) from error
-    return {"pretrained_model_name_or_path": source}
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

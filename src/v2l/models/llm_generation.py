@@ -195,11 +195,13 @@ class Generation:
         reads = job.reads
         if len(reads) == len(reads[0].ids) == 1:
             reads = reads * 2  # one row alone would take matrix-vector kernels, which round otherwise
-        device = self._model.device
+        device = self._model.get_input_embeddings().weight.device
         cache = job.cache
         if cache is not None:
             cache = cache if job.owns_cache else copy.deepcopy(cache)
-            cache.batch_select_indices(torch.tensor([read.row for read in reads], device=device))
+            rows = torch.tensor([read.row for read in reads], device=device)
+            for layer in cache.layers:  # of a model on several devices; one without states has none
+                layer.batch_select_indices(rows.to(getattr(layer, "device", device)))
         output = self._model(
             input_ids=torch.tensor([read.ids for read in reads], device=device),
             past_key_values=cache,

@@ -37,6 +37,19 @@ def load_trunk(networks: Path, name: TrunkName) -> nn.Sequential:
     return trunk.eval().requires_grad_(False)
 
 
+class Vgg16Features(nn.Module):
+    """VGG16's last feature map, averaged over positions: pictures [B, 3, H, W] in [0, 1] -> [B, 512] float32."""
+
+    def __init__(self, networks: Path) -> None:
+        """Raises ArtifactError if the weights are missing or do not fit."""
+        super().__init__()
+        self.trunk = load_trunk(networks, "vgg16")
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        mean, std = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return self.trunk((pictures - mean) / std).mean(dim=(2, 3))
+
+
 class Lpips(nn.Module):
     """Learned perceptual distance, version 0.1 (Zhang et al. 2018), the paper's perceptual loss and LPIPS metric.
 

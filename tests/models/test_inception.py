@@ -1,0 +1,53 @@
+"""FID is torchmetrics' own, on weights of a file; here random ones, as the real ones are not embedded."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from v2l.errors import ArtifactError
+from v2l.metrics.frechet import frechet_distance
+from v2l.models.inception import load_inception
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in the form of torch-fidelity's, of a network with random weights."""
+    path = tmp_path_factory.mktemp("inception") / "inception.pth"
+    load = torch.load
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        torch.manual_seed(0)
+        # the class reads weights while it is made, and has no other way to be made
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
+        patch.setattr(torch, "load", lambda *_, **__: {})
+        path.touch()
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(path))
+        patch.setattr(torch, "load", load)
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_distance_of_its_features_is_fid(weights: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    originals = torch.randint(256, (6, 3, 40, 40), generator=generator, dtype=torch.uint8)
+    others = torch.randint(128, (6, 3, 40, 40), generator=generator, dtype=torch.uint8)
+    fid = FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights))
+    fid.update(originals, real=True)
+    fid.update(others, real=False)
+    network = load_inception(weights)
+    with torch.inference_mode():
+        features = [network(pictures / 255).numpy() for pictures in (originals, others)]
+    # torchmetrics takes eigenvalues of a product of covariances in float32
+    assert frechet_distance(*features) == pytest.approx(float(fid.compute()), rel=1e-3)
+
+
+def test_weights_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"none\.pth: file not found; frechet\.weights names Inception's weights"):
+        load_inception(tmp_path / "none.pth")
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(ArtifactError, match=r"broken\.pth: no Inception weights that can be loaded \(") as raised:
+        load_inception(broken)
+    assert "\n" not in str(raised.value)
