@@ -8,12 +8,14 @@ import torch
 from v2l.config.tokenizer import V2LConfig
 from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
-from v2l.errors import ModelError
+from v2l.errors import ArtifactError, ModelError
 from v2l.models.perceptual import Lpips
 from v2l.tokenizer.base import Sources
-from v2l.training.loop import Guides, Trainer, fit
+from v2l.training.loop import Guides, fit
 from v2l.training.pictures import TrainingPictures
+from v2l.training.processes import Processes
 from v2l.training.train import make_trainer
+from v2l.training.trainer import Trainer
 
 from .conftest import DIM, NUM_TOKENS, TOKENIZERS, TRAIN, draw_picture
 
@@ -140,6 +142,14 @@ def test_every_picture_is_trained_on_with_its_own_guides(make, tmp_path: Path, m
 
 def test_without_guides_there_are_no_vectors_and_no_features() -> None:
     assert Guides().of(np.array([0, 1]), torch.device("cpu")) == (None, None)
+
+
+def test_checkpoints_that_differ_between_processes_are_refused(make, tmp_path: Path, monkeypatch) -> None:
+    """As where the folder of the outputs is each node's own."""
+    monkeypatch.setattr(Processes, "gather", lambda _self, start: torch.cat([start, start + 5]))
+    message = "expected one checkpoint in a folder that all nodes share, found those of steps 0, 5$"
+    with pytest.raises(ArtifactError, match=message):
+        fit(make(), four_pictures(), Guides(), tmp_path, tmp_path / "events")
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(make, tmp_path: Path, monkeypatch) -> None:

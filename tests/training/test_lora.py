@@ -1,7 +1,9 @@
 """LoRA tuning with a small random Llama: what is learnt from, what is trained, what is written."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from v2l.prompts.masked import IGNORED, MaskedPrompt, draw_mask, training_sequen
 from v2l.runtime import Runtime
 from v2l.training import lora
 from v2l.training.lora import CHECKPOINT, add_adapter, batch, masked_loss, read_training_maps, take_step, tune_lora
+from v2l.training.stopping import StoppedError
 
 NUM_TRAINING, NUM_PICTURES, NUM_TOKENS = 6, 8, 16
 OUTPUTS = {"adapter": "adapter_model.safetensors", "adapter_config": "adapter_config.json", "loss": "loss.csv"}
@@ -202,6 +205,22 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_unbroken_one(
     folder = stage("broken", config)
     assert len(steps) == 7 + interrupted_at % 2  # a checkpoint every two steps
     assert hashes(folder) == expected
+
+
+def test_a_run_that_sigterm_stops_ends_with_the_bytes_of_an_unbroken_one(stage, monkeypatch: pytest.MonkeyPatch):
+    expected, steps = hashes(stage("unbroken")), []
+
+    def told_to_stop(*given):
+        steps.append(given)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(*given)
+
+    monkeypatch.setattr(lora, "take_step", told_to_stop)
+    with pytest.raises(StoppedError, match=r"^tune-lora: stopped by SIGTERM at step 3; run again to go on$"):
+        stage("stopped")
+    assert hashes(stage("stopped")) == expected
+    assert len(steps) == 7  # none twice
 
 
 def test_a_checkpoint_holds_the_adapter_alone(stage):

@@ -42,6 +42,13 @@ def test_same_pictures_come_at_any_batch_size() -> None:
     assert np.array_equal(large[1], np.concatenate([rows for _, rows in small]))
 
 
+def test_shares_of_a_batch_make_it_up() -> None:
+    pictures = wide_pictures()
+    whole, shares = pictures.batch(2, 4), [pictures.batch(2, 4, share) for share in (slice(0, 2), slice(2, 4))]
+    for place in (0, 1):
+        assert np.array_equal(whole[place], np.concatenate([share[place] for share in shares]))
+
+
 def test_crop_moves_along_the_long_side_from_epoch_to_epoch() -> None:
     pictures = wide_pictures(names="a")
     offsets = [int(pictures.batch(epoch, 1)[0][0, 0, 0, 0]) for epoch in range(40)]

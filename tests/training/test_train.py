@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from v2l.cli import main
 from v2l.config.tokenizer import READS
 from v2l.tokenizer.kinds import KINDS, load_tokenizer
 from v2l.tokenizer.model import LocalTokenizer
+from v2l.training.trainer import Trainer
 
 from .conftest import NUM_TOKENS
 
@@ -57,6 +59,30 @@ def test_killed_run_ends_with_the_bytes_of_an_unbroken_one(config_path: Path, in
     for name in ("tokenizer.safetensors", "curves.csv"):
         assert sha256_file(broken / name) == sha256_file(unbroken / name)
     assert not list(broken.glob(".scratch-*"))
+
+
+def test_run_that_sigterm_stops_saves_its_step_and_ends_with_the_bytes_of_an_unbroken_one(
+    config_path: Path, inputs: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At step 4 of 8, and once more at the last step, which has nothing left to stop."""
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    assert main(command(config_path, inputs, unbroken)) == 0
+    steps, take_step = [], Trainer.step
+
+    def told_to_stop(self, images, vectors, step: int, *others):
+        steps.append(step)
+        if step in (4, 7):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(self, images, vectors, step, *others)
+
+    monkeypatch.setattr(Trainer, "step", told_to_stop)
+    assert main(command(config_path, inputs, broken)) == 1
+    assert "error: train: stopped by SIGTERM at step 5; run again to go on" in caplog.text
+    assert not list(broken.glob("*.safetensors"))
+    assert main(command(config_path, inputs, broken)) == 0
+    assert steps == list(range(8))
+    for name in ("tokenizer.safetensors", "curves.csv"):
+        assert sha256_file(broken / name) == sha256_file(unbroken / name)
 
 
 def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> None:

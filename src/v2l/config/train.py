@@ -10,7 +10,7 @@ from v2l.config.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 class TrainConfig(Section):
     """Training of the tokenizer."""
 
-    batch_size: PositiveInt = 8
+    batch_size: PositiveInt = Field(8, description="pictures of a step, of all processes together")
     epochs: PositiveFloat = Field(100, description="passes over the training pictures; may be a fraction")
     learning_rate: PositiveFloat = Field(5e-4, description="peak; paper 5e-4, release 4.5e-4")
     warmup_epochs: Annotated[float, Field(ge=0)] = Field(5, description="linear warm-up, then half-cycle cosine")

@@ -1,33 +1,28 @@
-"""The training loop of all kinds of tokenizers: losses, schedule, checkpoints (paper, section 4.1)."""
+"""The training loop of all kinds of tokenizers: data, schedule, curves, checkpoints (paper, section 4.1)."""
 
 import logging
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim import Adam
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from v2l.config.train import TrainConfig
 from v2l.data.images import to_tensor
-from v2l.errors import ModelError
-from v2l.models.perceptual import Lpips
+from v2l.errors import ArtifactError, ModelError
 from v2l.progress import Progress
-from v2l.runtime import Runtime
-from v2l.tokenizer.base import ImageTokenizer
-from v2l.tokenizer.discriminator import PatchDiscriminator
-from v2l.tokenizer.losses import GeneratorTerms, Terms, discriminator_loss, generator_loss
 from v2l.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from v2l.training.curves import Curves
 from v2l.training.pictures import TrainingPictures
 from v2l.training.schedule import Schedule
+from v2l.training.stopping import StoppedError, stop_request
+from v2l.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-BETAS, EPSILON = (0.5, 0.9), 1e-7
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -48,86 +43,6 @@ class Guides:
         return vectors, None if self.image_features is None else self.image_features[rows].to(device)
 
 
-class Trainer:
-    """Holds the networks and their optimisers and takes one step at a time."""
-
-    def __init__(self, tokenizer: ImageTokenizer, lpips: Lpips, config: TrainConfig, runtime: Runtime) -> None:
-        place = {"device": runtime.device, "memory_format": torch.channels_last}
-        self.tokenizer = tokenizer.to(**place).train()
-        self.discriminator = PatchDiscriminator(config.discriminator_channels, config.discriminator_layers).to(**place)
-        self.lpips = lpips.to(**place)
-        self.config = config
-        self.runtime = runtime
-        self.generator_optimiser = self._adam(tokenizer)
-        self.discriminator_optimiser = self._adam(self.discriminator)
-
-    def _adam(self, network: nn.Module) -> Adam:
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        return Adam(trained, lr=self.config.learning_rate, betas=BETAS, eps=EPSILON)
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.runtime.dtype == torch.bfloat16
-        return torch.autocast(self.runtime.device.type, dtype=torch.bfloat16, enabled=enabled)
-
-    def step(
-        self,
-        pictures: Tensor,
-        global_vectors: Tensor | None,
-        step: int,
-        learning_rate: float,
-        image_features: Tensor | None = None,
-    ) -> Terms:
-        """One step of the generator and, from gan_start_step on, of the discriminator; returns the loss terms.
-
-        pictures: [B, 3, H, W] float32 in [0, 1].   global_vectors: [B, num_global, g] float32, None without.
-        image_features: unit CLIP features [B, d], for kinds that are guided by them.
-        """
-        for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate
-        adversarial = step >= self.config.gan_start_step
-        pictures = pictures.to(self.runtime.device, memory_format=torch.channels_last)
-        reconstruction, terms = self._generator_step(pictures, global_vectors, image_features, adversarial)
-        if adversarial:
-            terms["discriminator"] = self._discriminator_step(pictures, reconstruction)
-        return terms
-
-    def _generator_step(
-        self, pictures: Tensor, global_vectors: Tensor | None, image_features: Tensor | None, adversarial: bool
-    ) -> tuple[Tensor, Terms]:
-        self.discriminator.requires_grad_(False)  # its gradients in this step would be thrown away
-        with self._autocast():
-            features = self.tokenizer.encode(pictures)
-        # distances need fp32
-        quantized = self.tokenizer.quantize(features, self.config.commitment_weight, image_features)
-        with self._autocast():
-            reconstruction = self.tokenizer.decode(quantized.features, global_vectors)
-            parts = GeneratorTerms(
-                pictures,
-                reconstruction,
-                self.lpips(reconstruction, pictures).float(),
-                quantized.loss,
-                self.discriminator(reconstruction) if adversarial else None,
-                self.tokenizer.decoder.conv_out.weight,
-            )
-        total, terms = generator_loss(parts, self.config)
-        self.generator_optimiser.zero_grad()
-        total.backward()
-        self.discriminator.requires_grad_(True)
-        self.generator_optimiser.step()
-        terms["codes_in_batch"] = torch.tensor(quantized.ids.unique().numel())
-        return reconstruction.detach(), terms
-
-    def _discriminator_step(self, pictures: Tensor, reconstruction: Tensor) -> Tensor:
-        with self._autocast():
-            real_logits, fake_logits = self.discriminator(pictures), self.discriminator(reconstruction)
-        loss = discriminator_loss(real_logits.float(), fake_logits.float())
-        self.discriminator_optimiser.zero_grad()
-        loss.backward()
-        self.discriminator_optimiser.step()
-        return loss.detach()
-
-
 def fit(
     trainer: Trainer,
     pictures: TrainingPictures,
@@ -137,37 +52,62 @@ def fit(
 ) -> Curves:
     """Trains to the end, from the last checkpoint in ``scratch`` if there is one; the result is the same either way.
 
-    Raises ModelError if the loss is no longer a finite number.
+    Every process of the trainer's calls this; the first one writes. Raises ModelError if the loss is no longer a
+    finite number, StoppedError after SIGTERM, with a checkpoint saved.
     """
-    config, curves = trainer.config, Curves()
+    config, curves, processes = trainer.config, Curves(), trainer.processes
+    share = processes.share(config.batch_size)
     schedule = Schedule(config, len(pictures))
     state = TrainingState(
         {"tokenizer": trainer.tokenizer, "discriminator": trainer.discriminator},
         {"tokenizer": trainer.generator_optimiser, "discriminator": trainer.discriminator_optimiser},
         curves,
     )
-    start = load_checkpoint(scratch / CHECKPOINT, state)
-    if start:
-        logger.info("train: goes on from step %d", start)
-    with (
-        SummaryWriter(tensorboard, purge_step=start) as writer,
-        Progress("train", schedule.total_steps, "steps", done=start) as progress,
-    ):
+    start = _begin(trainer, state, scratch)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_request())
+        progress = stack.enter_context(Progress("train", schedule.total_steps, "steps", done=start))
+        writer = stack.enter_context(SummaryWriter(tensorboard, purge_step=start)) if processes.first else None
         for step in range(start, schedule.total_steps):
-            batch, rows = pictures.batch(step, config.batch_size)
+            batch, rows = pictures.batch(step, config.batch_size, share)
             vectors, image_features = guides.of(rows, trainer.runtime.device)
             rate = schedule.learning_rate(step)
             terms = trainer.step(to_tensor(batch), vectors, step, rate, image_features)
             if not math.isfinite(terms["total"]):
                 raise ModelError(f"train: expected a finite loss, found {float(terms['total'])} at step {step}")
-            if step % config.log_steps == 0 or step == schedule.total_steps - 1:
+            last = step == schedule.total_steps - 1
+            if step % config.log_steps == 0 or last:
                 values = {name: float(term) for name, term in terms.items()}
                 curves.add({"step": step, "epoch": step / schedule.steps_per_epoch, "learning_rate": rate, **values})
-                for name, value in values.items():
-                    writer.add_scalar(f"train/{name}", value, step)
-            if (step + 1) % config.checkpoint_steps == 0:
+                if writer is not None:
+                    for name, value in values.items():
+                        writer.add_scalar(f"train/{name}", value, step)
+            stopped = processes.any(stop.made, trainer.runtime.device) and not last
+            if processes.first and (stopped or (step + 1) % config.checkpoint_steps == 0):
                 save_checkpoint(scratch / CHECKPOINT, state, step + 1)
+            if stopped:
+                processes.wait()  # whoever ends first has the others ended
+                raise StoppedError("train", step + 1)
             progress.advance(
                 1, f"loss {float(terms['total']):.3f}, reconstruction {float(terms['reconstruction']):.3f}"
             )
     return curves
+
+
+def _begin(trainer: Trainer, state: TrainingState, scratch: Path) -> int:
+    """Loads the last checkpoint and returns the steps done; all processes begin with the first one's weights.
+
+    Raises ArtifactError if processes find different checkpoints.
+    """
+    start = load_checkpoint(scratch / CHECKPOINT, state)
+    starts = trainer.processes.gather(torch.tensor([start], device=trainer.runtime.device)).tolist()
+    if len(set(starts)) > 1:
+        raise ArtifactError(
+            f"{scratch}: expected one checkpoint in a folder that all nodes share, found those of steps "
+            f"{', '.join(map(str, sorted(set(starts))))}"
+        )
+    tensors = [tensor for network in state.networks.values() for tensor in network.state_dict().values()]
+    trainer.processes.copy_from_first(tensors)
+    if start:
+        logger.info("train: goes on from step %d", start)
+    return start

@@ -28,6 +28,7 @@ from v2l.training.checkpoint import TrainingState, load_checkpoint, save_checkpo
 from v2l.training.curves import Curves
 from v2l.training.pictures import epoch_order
 from v2l.training.schedule import learning_rate_factor
+from v2l.training.stopping import StoppedError, stop_request
 
 CHECKPOINT = "checkpoint.safetensors"
 COLUMNS = ("step", "loss", "learning_rate")
@@ -50,8 +51,8 @@ def tune_lora(
 ) -> None:
     """Writes the adapter, in peft's format, and the loss by step. A killed run goes on from its last checkpoint.
 
-    Raises ArtifactError for a training picture without tokens, ConfigError for targets that the model has not, and
-    ModelError if the loss diverges or a map exceeds the context.
+    Raises ArtifactError for a training picture without tokens, ConfigError for targets that the model has not,
+    ModelError if the loss diverges or a map exceeds the context, and StoppedError after SIGTERM, with a checkpoint.
     """
     image_ids, maps = read_training_maps(manifest, local_tokens)
     language_model = load_llm(llm, runtime)
@@ -65,7 +66,7 @@ def tune_lora(
     start = load_checkpoint(scratch / CHECKPOINT, state)
     if start:
         logger.info("tune-lora: goes on from step %d", start)
-    with Progress("LoRA", config.steps, "steps", done=start) as progress:
+    with stop_request() as stop, Progress("LoRA", config.steps, "steps", done=start) as progress:
         for step in range(start, config.steps):
             rate = config.learning_rate * learning_rate_factor(step, config.warmup_steps, config.steps)
             sequences = batch(step, image_ids, maps, prompt, mask.share, config.batch_size, seed)
@@ -74,8 +75,11 @@ def tune_lora(
             if not math.isfinite(value):
                 raise ModelError(f"tune-lora: expected a finite loss, found {value} at step {step}")
             curves.add({"step": step, "loss": value, "learning_rate": rate})
-            if (step + 1) % config.checkpoint_steps == 0:
+            stopped = stop.made and step + 1 < config.steps
+            if stopped or (step + 1) % config.checkpoint_steps == 0:
                 save_checkpoint(scratch / CHECKPOINT, state, step + 1)
+            if stopped:
+                raise StoppedError("tune-lora", step + 1)
             progress.advance(1, f"loss {value:.3f}")
     write_adapter(model, adapter, adapter_config)
     curves.write(loss)

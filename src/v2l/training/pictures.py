@@ -28,13 +28,13 @@ class TrainingPictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def batch(self, step: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pictures of a step, uint8 [B, size_px, size_px, 3], and their rows [B].
+    def batch(self, step: int, batch_size: int, share: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """The pictures of a step, uint8 [B, size_px, size_px, 3], and their rows [B]; share: which of them to read.
 
         Epochs follow each other without a gap, each in an order of its own; the crop depends on seed, epoch and image.
         """
         rows, crops = [], []
-        for position in range(step * batch_size, (step + 1) * batch_size):
+        for position in range(step * batch_size, (step + 1) * batch_size)[share]:
             epoch, offset = divmod(position, len(self))
             row = epoch_order(len(self), self.seed, epoch)[offset]
             generator = numpy_generator(self.seed, "crop", epoch, self.image_ids[row])

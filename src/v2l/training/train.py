@@ -19,8 +19,10 @@ from v2l.seeds import derive_seed
 from v2l.tokenizer.base import Sources
 from v2l.tokenizer.inputs import read_image_features, read_local_embeddings, select_global_tokens
 from v2l.tokenizer.kinds import KINDS
-from v2l.training.loop import CHECKPOINT, Guides, Trainer, fit
+from v2l.training.loop import CHECKPOINT, Guides, fit
 from v2l.training.pictures import TrainingPictures, read_training_pictures
+from v2l.training.processes import Processes
+from v2l.training.trainer import Trainer
 
 BEGIN_PICTURES = 64  # that an encoder is aligned with the codes by
 
@@ -43,8 +45,8 @@ def train(
 ) -> None:
     """Trains one tokenizer of any kind on the training split (paper, section 4.1): same pictures, losses and schedule.
 
-    TensorBoard events go beside the weights. Raises ArtifactError or DataError for inputs that do not fit, ModelError
-    if the loss diverges.
+    TensorBoard events go beside the weights. All processes of a group call it together; the first one writes. Raises
+    ArtifactError or DataError for inputs that do not fit, ModelError if the loss diverges, StoppedError after SIGTERM.
     """
     frame = read_manifest(manifest)
     rows = training_rows(frame)
@@ -69,10 +71,13 @@ def train(
     )
 
     tensorboard = tokenizer.parent / "tensorboard" / name
-    if not (scratch / CHECKPOINT).exists() and tensorboard.exists():
+    first = trainer.processes.first
+    if first and not (scratch / CHECKPOINT).exists() and tensorboard.exists():
         shutil.rmtree(tensorboard)  # of an earlier run with other inputs
-    fit(trainer, pictures, guides, scratch, tensorboard).write(curves)
-    trainer.tokenizer.save(tokenizer)
+    fitted = fit(trainer, pictures, guides, scratch, tensorboard)
+    if first:
+        fitted.write(curves)
+        trainer.tokenizer.save(tokenizer)
 
 
 def read_sources(embeddings: Path | None, global_vectors: Path | None, llm_embeddings: Path | None) -> Sources:
@@ -103,4 +108,4 @@ def make_trainer(
         first, _ = pictures.batch(0, min(BEGIN_PICTURES, len(pictures)))
         with torch.no_grad():
             tokenizer.begin(to_tensor(first))
-        return Trainer(tokenizer, lpips, config, runtime)
+        return Trainer(tokenizer, lpips, config, runtime, Processes.current())
