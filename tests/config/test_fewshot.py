@@ -11,7 +11,7 @@ def test_defaults_are_table_1() -> None:
     ]  # fmt: skip
     assert run.settings == TABLE_1
     assert run.num_global == [5, 21]
-    assert (run.per_way, run.ways, run.separator) == (None, None, None)
+    assert (run.per_way, run.ways, run.separator, run.llm) == (None, None, None, None)
 
 
 def test_a_run_shows_as_many_shots_as_its_largest_setting() -> None:

@@ -13,7 +13,7 @@ def tree(repository: Path) -> dict:
     return yaml.safe_load((repository / "config" / "demo.yaml").read_text())
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "full", "paper"])
 def test_shipped_file_is_valid_and_named_as_its_file(repository: Path, name: str) -> None:
     assert load_config(repository / "config" / f"{name}.yaml").name == name
 
@@ -45,9 +45,26 @@ def test_shipped_files_ask_the_main_run_the_same_seven_settings(repository: Path
         ("tokenizers.spae.guided_levels", 5, r"tokenizers\.spae: guided_levels must be fewer than the 5 levels"),
         ("tokenizers", {}, r"tokenizers: expected one of kind v2l under the name v2l"),
         ("tokenizers.v2l", {"kind": "vqgan"}, r"tokenizers: expected one of kind v2l under the name v2l"),
-        ("restore.tokenizers", ["v2l", "dalle"], r"restore\.tokenizers: expected names of tokenizers, found dalle"),
+        (
+            "restore.runs.v2l.tokenizer",
+            "dalle",
+            r"restore\.runs\.v2l\.tokenizer: expected the name of a tokenizer, found",
+        ),
         ("restore.protocol.num_predicted", 3, r"restore\.protocol: num_predicted must divide the 8 tokens"),
         ("data.max_classes", 3, r"episodes\.ways: 5-way needs at least 5 classes, data\.max_classes allows 3"),
+        ("data.kind", "photos", r"data: .*'emoji', 'sources'.*'photos'"),
+        ("data.num_workers", 2, r"data\.num_workers: unknown key"),
+        ("data", {"kind": "sources", "sources": []}, r"data\.sources: .*at least 1 item"),
+        (
+            "data",
+            {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2015}]},
+            r"data\.sources\.0\.year: .*2014 or 2017.*found 2015",
+        ),
+        ("episodes.release", [], r"episodes\.release: .*at least 1 item"),
+        ("episodes.support_split", "val", r"episodes\.support_split: .*'train' or 'heldout'.*'val'"),
+        ("runtime.shards.train", 2, r"runtime\.shards\.train: unknown key"),
+        ("runtime.shards.caption", 0, r"runtime\.shards\.caption: .*greater than 0"),
+        ("fewshot.runs.v2l.llm", {"name": "x"}, r"fewshot\.runs\.v2l\.llm\.source: missing"),
         ("episodes.shots", 3, r"fewshot\.runs\.v2l: 5 shots are asked for, episodes\.shots draws 3"),
         ("fewshot.runs.spae.words", "dalle", r"fewshot\.runs\.spae\.words: expected one of orders_1_3, .*found dalle"),
         ("fewshot.runs.spae.ways", [2, 7], r"fewshot\.runs\.spae\.ways: expected some of \[2, 5\], found 7"),
@@ -75,6 +92,16 @@ def test_runs_over_local_tokens_ask_for_no_global_ones(tree: dict) -> None:
     tree["fewshot"]["runs"]["lqae"]["num_global"] = [256]
     tree["tokens"]["num_global"] = 21
     assert parse_config(tree, "my.yaml").fewshot.runs["lqae"].num_global == [256]
+
+
+def test_listed_episodes_have_the_shots_that_their_files_say(tree: dict) -> None:
+    tree["episodes"] |= {"shots": 1, "release": ["5_way_5_shot.csv"]}
+    assert parse_config(tree, "my.yaml").fewshot.runs["v2l"].max_shots == 5
+
+
+def test_pictures_come_from_data_sets_where_they_lie(tree: dict) -> None:
+    tree["data"] = {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2014}]}
+    assert parse_config(tree, "my.yaml").data.sources[0].year == 2014
 
 
 def test_sections_are_found_by_their_dotted_keys(tree: dict) -> None:

@@ -58,6 +58,35 @@ def test_outputs_of_the_release_pass(own_release: Path, stored: Path | None, cap
     assert printed[2].startswith("local_ids        largest difference 0.00e+00, 0 differing ids")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ch_mult": (1, 1, 2, 2, 2), "attention": (4,), "image_size": 32},
+        {"ch_mult": (1, 2), "num_res_blocks": 2, "attn_resolutions": (256, 128), "attention": (0, 1), "image_size": 8},
+        {"ch": 64, "ch_mult": (1,), "image_size": 6, "num_res_blocks": 3},
+        {"cross_attention": False, "image_size": 24},
+        {"project": False, "code_dim": 20},
+        {"top_k": 21, "heads": 3, "local_vocab": 7, "global_vocab": 21, "global_dim": 12},
+        {"code_dim": 40, "unit_features": False},
+    ],
+    ids=["5 levels", "attention everywhere", "1 level", "no cross-attention", "no projector", "Kg", "no unit length"],
+)
+def test_model_of_any_size_equals_the_slow_reference(write_release, changes: dict) -> None:
+    comparisons = {comparison.output: comparison for comparison in check_parity(*files_of(write_release(**changes)))}
+    assert all(comparison.passed for comparison in comparisons.values())
+    assert comparisons["local_ids"].differing == comparisons["global_ids"].differing == 0
+    # float32 against float64
+    assert comparisons["encoder_feature"].difference < 1e-4
+    assert comparisons["reconstruction"].difference < 1e-6
+
+
+def test_attention_is_a_part_of_the_network(write_release) -> None:
+    files = files_of(write_release(ch_mult=(1, 1, 2, 2, 2), attention=(4,), image_size=32))
+    edit(files[0], decoder__up__4__attn__1__proj_out__bias=lambda bias: bias + 0.1)
+    failed = [comparison.output for comparison in check_parity(*files) if not comparison.passed]
+    assert failed == ["reconstruction"]
+
+
 @pytest.mark.parametrize("name", ["local_ids", "global_ids"])
 def test_another_id_fails(own_release: Path, name: str, capsys) -> None:
     files = files_of(own_release)
@@ -104,6 +133,13 @@ def test_outputs_that_decide_nothing_may_be_absent(own_release: Path) -> None:
     assert [comparison.output for comparison in check_parity(*files)] == ["global_ids", "local_ids", "reconstruction"]
 
 
+def test_more_global_ids_than_the_codebook_has_rows_are_refused(write_release) -> None:
+    files = files_of(write_release(cross_attention=False))
+    edit(files[1], global_ids=lambda ids: ids[:, :1].repeat(1, 31))
+    with pytest.raises(ArtifactError, match=r"own\.expected\.safetensors: global_ids: expected at most 30 a picture"):
+        check_parity(*files)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -111,6 +147,8 @@ def test_outputs_that_decide_nothing_may_be_absent(own_release: Path) -> None:
         ({"image": lambda x: x[:, :, :8]}, r"image: expected shape \[2, 3, 16, 16\], found \[2, 3, 8, 16\]"),
         ({"global_ids": lambda x: x[:, :3]}, r"global_ids: expected 4 a picture, found 3"),
         ({"local_ids": lambda x: x + 50}, r"local_ids: expected ids in 0\.\.49, found "),
+        ({"global_ids": lambda x: x.float()}, r"global_ids: expected whole numbers, found torch\.float32"),
+        ({"image": lambda x: x[:0]}, r"image: expected one or more pictures, found shape \[0, 3, 16, 16\]"),
     ],
 )
 def test_expected_outputs_that_do_not_fit_are_named(own_release: Path, changes: dict, message: str) -> None:

@@ -51,6 +51,10 @@ def self_attention(state: State, name: str, x: Tensor) -> Tensor:
     return x + conv(state, f"{name}.proj_out", out)
 
 
+def attention_where_there_is_one(state: State, name: str, x: Tensor) -> Tensor:
+    return self_attention(state, name, x) if f"{name}.q.weight" in state else x
+
+
 def cross_attention(state: State, name: str, x: Tensor, context: Tensor, heads: int) -> Tensor:
     channels = x.shape[1]
     out = torch.empty_like(x)
@@ -77,6 +81,7 @@ def encode(state: State, x: Tensor, levels: int, blocks: int) -> Tensor:
     for level in range(levels):
         for block in range(blocks):
             x = residual(state, f"down.{level}.block.{block}", x)
+            x = attention_where_there_is_one(state, f"down.{level}.attn.{block}", x)
         if level < levels - 1:
             rows = torch.cat([x, torch.zeros_like(x[:, :, :1])], dim=2)
             both = torch.cat([rows, torch.zeros_like(rows[:, :, :, :1])], dim=3)
@@ -98,6 +103,7 @@ def decode(state: State, x: Tensor, context: Tensor | None, levels: int, blocks:
     for level in range(levels - 1, -1, -1):
         for block in range(blocks + 1):
             x = residual(state, f"up.{level}.block.{block}", x)
+            x = attention_where_there_is_one(state, f"up.{level}.attn.{block}", x)
         if level > 0:
             x = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
             x = conv(state, f"up.{level}.upsample.conv", x, padding=1)

@@ -1,6 +1,6 @@
 import torch
 
-from v2l.tokenizer.blocks import CrossAttention, GroupNorm
+from v2l.tokenizer.blocks import AttnBlock, CrossAttention, GroupNorm, Level, ResnetBlock
 
 
 def test_residual_adds_the_input_to_the_cross_attention() -> None:
@@ -24,3 +24,12 @@ def test_normalisation_runs_in_the_precision_of_its_weights() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(norm(x), norm(x.float()))
         assert norm(x).dtype == torch.float32
+
+
+def test_attention_of_a_level_follows_each_of_its_blocks() -> None:
+    torch.manual_seed(0)
+    blocks, attention = [ResnetBlock(8, 8, 2) for _ in range(2)], [AttnBlock(8, 2) for _ in range(2)]
+    x = torch.randn(1, 8, 3, 4)
+    expected = attention[1](blocks[1](attention[0](blocks[0](x))))
+    assert torch.equal(Level(blocks, attention)(x), expected)
+    assert torch.equal(Level(blocks, [])(x), blocks[1](blocks[0](x)))

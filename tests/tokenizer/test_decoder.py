@@ -23,6 +23,17 @@ def test_equals_the_slow_reference(make_tokenizer, num_global: int) -> None:
     torch.testing.assert_close(decoder(features, context), expected, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("levels", [[0], [1], [0, 1]])
+def test_attention_after_every_block_of_a_level_equals_the_slow_reference(make_tokenizer, levels: list[int]) -> None:
+    decoder = make_tokenizer(attention_levels=levels).decoder.double()
+    features, context = inputs(3)
+    state = reference.part(decoder.state_dict(), "")
+    names = {name.rsplit(".", 2)[0] for name in state if ".attn." in name}
+    assert names == {f"up.{level}.attn.{block}" for level in levels for block in range(2)}
+    expected = reference.decode(state, features, context, levels=2, blocks=1, heads=2)
+    torch.testing.assert_close(decoder(features, context), expected, atol=1e-9, rtol=1e-9)
+
+
 def test_without_global_tokens_there_is_no_cross_attention() -> None:
     decoder = Decoder(32, [1, 1], num_res_blocks=1, z_channels=4, groups=32, context_dim=None)
     assert not [name for name in decoder.state_dict() if "cross_attn" in name]

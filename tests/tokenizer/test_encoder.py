@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from v2l.tokenizer.encoder import Encoder
@@ -11,6 +12,17 @@ def test_equals_the_slow_reference(make_tokenizer) -> None:
     expected = reference.encode(reference.part(encoder.state_dict(), ""), pictures, levels=2, blocks=1)
     assert expected.shape == (2, 8, 6, 4)
     # float64 on both sides, so that rounding cannot hide a wrong formula
+    torch.testing.assert_close(encoder(pictures), expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("levels", [[0], [1], [0, 1]])
+def test_attention_after_every_block_of_a_level_equals_the_slow_reference(make_tokenizer, levels: list[int]) -> None:
+    encoder = make_tokenizer(attention_levels=levels, num_res_blocks=2).encoder.double()
+    state = reference.part(encoder.state_dict(), "")
+    names = {name.rsplit(".", 2)[0] for name in state if ".attn." in name}
+    assert names == {f"down.{level}.attn.{block}" for level in levels for block in range(2)}
+    pictures = torch.rand(1, 3, 8, 6, dtype=torch.float64) * 2 - 1
+    expected = reference.encode(state, pictures, levels=2, blocks=2)
     torch.testing.assert_close(encoder(pictures), expected, atol=1e-10, rtol=1e-10)
 
 

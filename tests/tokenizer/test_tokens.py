@@ -14,6 +14,8 @@ from v2l.errors import ArtifactError
 from v2l.tokenizer.global_tokens import global_tokens
 from v2l.tokenizer.local_tokens import encode_pictures, local_tokens
 
+from ..parts import assert_parts_make_the_whole
+from ..pictures import write_manifest
 from .conftest import GLOBAL_DIM
 
 NUM_PICTURES = 11
@@ -22,15 +24,8 @@ NUM_PICTURES = 11
 @pytest.fixture
 def inputs(make_tokenizer, tmp_path: Path) -> dict[str, Path]:
     generator = np.random.default_rng(0)
-    rows = []
-    for index in range(NUM_PICTURES):
-        pixels = generator.integers(0, 256, (20, 17 + index, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-        rows.append({"image_id": f"set/{index}", "path": f"{index}.png", "split": ("train", "heldout")[index % 2]})
-    common = dict.fromkeys(("class_name", "source", "family", "group", "subgroup", "sha256"), "x")
-    write_rows(
-        tmp_path / "manifest.parquet", pd.DataFrame(rows).assign(class_id=0, captions=[["x"]] * len(rows), **common)
-    )
+    sizes = [(20, 17 + index, 3) for index in range(NUM_PICTURES)]
+    write_manifest(tmp_path, [Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)) for size in sizes])
     features, codebook = (generator.standard_normal((n, GLOBAL_DIM), np.float32) for n in (NUM_PICTURES, 30))
     write_arrays(tmp_path / "features.safetensors", {"features": features})
     write_arrays(tmp_path / "global.safetensors", {"codebook": codebook})
@@ -89,6 +84,14 @@ def test_selected_pictures_alone_are_encoded_as_among_all(inputs: dict, tmp_path
     everything, some = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("all", "some"))
     assert some["image_id"].tolist() == ["set/2", "set/4", "set/9"]  # in the manifest's order
     assert np.array_equal(np.stack(some["local_ids"]), np.stack(everything["local_ids"])[[2, 4, 9]])
+
+
+def test_parts_make_the_whole(inputs: dict, tmp_path: Path) -> None:
+    given = {name: inputs[name] for name in ("manifest", "tokenizer")}
+    assert_parts_make_the_whole("local-tokens", {}, given, tmp_path, (7, 13))
+    write_rows(tmp_path / "selection.parquet", [{"image_id": f"set/{index}"} for index in (9, 2, 4)])
+    given["selection"] = tmp_path / "selection.parquet"
+    assert_parts_make_the_whole("local-tokens", {}, given, tmp_path / "selected")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,8 @@ import numpy as np
 
 from v2l.artifacts import write_arrays
 from v2l.errors import AssetError
+from v2l.restricted import load_restricted
 
-REBUILD_ARRAY = np.empty(0).__reduce__()[0]
-ALLOWED_GLOBALS = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): REBUILD_ARRAY,  # written by NumPy 1
-    ("numpy._core.multiarray", "_reconstruct"): REBUILD_ARRAY,  # written by NumPy 2
-}
 # Positions of the convolutions among torchvision's ``features`` (the other entries are ReLU and pooling).
 TORCHVISION_CONVOLUTIONS = {
     "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
@@ -28,16 +21,6 @@ HEAD_NAMES = {"vgg16": "lpips_vgg", "alexnet": "lpips_alex"}
 NUM_HEADS = 5
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Knows only the names that rebuild NumPy arrays; any other could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return ALLOWED_GLOBALS[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}; only NumPy arrays are admitted") from None
-
-
 def read_pickled_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads a pickle of nested dicts of numeric arrays without running any code in it.
 
@@ -45,7 +28,7 @@ def read_pickled_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
-            tree = _ArrayUnpickler(file).load()
+            tree = load_restricted(file)
     except Exception as error:  # a hostile or damaged pickle can raise anything
         raise AssetError(f"{path.name}: refused ({' '.join(str(error).split())})") from None
     return dict(_flatten(tree, path.name, ()))

@@ -17,6 +17,11 @@ class TokenizerConfig(Section):
     num_res_blocks: PositiveInt = Field(2, description="per encoder level; the decoder has one more")
     z_channels: PositiveInt = 256
     norm_groups: PositiveInt = Field(32, description="groups of every GroupNorm; must divide every width")
+    attention_levels: list[NonNegativeInt] = Field(
+        [],
+        description="levels with self-attention after every residual block, 0 at full resolution; the release: none",
+        exclude_if=lambda levels: not levels,  # the key is younger than stored weights, whose bytes must not change
+    )
     num_global: NonNegativeInt = Field(0, description="global tokens the decoder attends to; 0: plain VQ-GAN decoder")
     cross_attention_heads: PositiveInt = 8
     cross_attention_residual: bool = Field(
@@ -40,6 +45,10 @@ class TokenizerConfig(Section):
             )
         if self.base_channels % self.norm_groups:
             raise ValueError(f"norm_groups must divide base_channels {self.base_channels}, found {self.norm_groups}")
+        last = len(self.channel_multipliers) - 1
+        rising = self.attention_levels == sorted(set(self.attention_levels))
+        if not rising or max(self.attention_levels, default=0) > last:
+            raise ValueError(f"attention_levels must rise and lie in 0..{last}, found {self.attention_levels}")
         return self
 
 
@@ -53,6 +62,11 @@ class V2LConfig(TokenizerConfig):
     code_dim: PositiveInt = Field(768, description="width of projected local codes")
     project_codes: bool = Field(True, description="train a linear projector on the frozen codes")
     unit_codes: bool = Field(False, description="scale projected codes to unit length; the release does not")
+    unit_features: bool = Field(
+        True,
+        description="scale the encoder's features to unit length; the release does where code_dim is 768",
+        exclude_if=bool,  # as attention_levels
+    )
 
 
 class VqGanConfig(TokenizerConfig):

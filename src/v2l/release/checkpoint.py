@@ -1,53 +1,107 @@
-"""The authors' released checkpoints: a model specification (JSON) and tensors (safetensors) in their key names."""
+"""Checkpoints in the release's key names, and the sizes that their tensors show."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from v2l.artifacts import read_json
-from v2l.config.tokenizer import V2LConfig
 from v2l.errors import ArtifactError
 from v2l.models.weights import read_tensors
-from v2l.tokenizer.model import LocalTokenizer
+from v2l.release.readers import read_state_dict
+from v2l.tokenizer.base import GLOBAL_WIDTH_NAME
 
+LOCAL_CODEBOOK = "tok_embeddings.weight"
 GLOBAL_CODEBOOK = "tok_embeddings_global.weight"
-DISCRIMINATOR = "discriminator."  # in full training checkpoints; no part of the tokenizer
 CROSS_ATTENTION_QUERY = "decoder.mid.cross_attn_1.to_q.weight"
+# Losses and CLIP's image tower lie in training checkpoints too; they are no part of the tokenizer.
+BESIDE = ("discriminator.", "perceptual_loss.", "global_encoder.")
+
+Tensors = Mapping[str, Tensor]
 
 
-def load_release(spec: Path, checkpoint: Path) -> tuple[LocalTokenizer, Tensor]:
-    """The tokenizer and the global codebook [G, d] of a released checkpoint; sizes come from the two files.
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Tensor]:
+    """The tokenizer's tensors and the global codebook [G, d], all float32.
 
-    spec: JSON with ``ddconfig`` (ch, ch_mult, num_res_blocks, z_channels), ``top_k`` and ``image_size``.
-    checkpoint: safetensors in the release's key names.
-    Raises ArtifactError if either is unreadable, lacks a key, or the tensors do not fit.
+    path: safetensors, or a training checkpoint of the release (any other name), read without running code in it.
+    Raises ArtifactError if it is unreadable, lacks a codebook, or the decoder attends to vectors of another width.
     """
-    tensors, _ = read_tensors(checkpoint)
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(DISCRIMINATOR)}
-    if GLOBAL_CODEBOOK not in tensors:
-        raise ArtifactError(f"{checkpoint}: expected tensor {GLOBAL_CODEBOOK}, not found")
-    global_codebook = tensors.pop(GLOBAL_CODEBOOK)
-    return LocalTokenizer.from_tensors(_config(spec, checkpoint, tensors), tensors, checkpoint), global_codebook
+    stored = read_tensors(path)[0] if path.suffix == ".safetensors" else read_state_dict(path)
+    tensors = {name: tensor.float() for name, tensor in stored.items() if not name.startswith(BESIDE)}
+    _shape(tensors, LOCAL_CODEBOOK, 2, path)
+    width = _shape(tensors, GLOBAL_CODEBOOK, 2, path)[1]
+    if GLOBAL_WIDTH_NAME in tensors and (attended := _shape(tensors, GLOBAL_WIDTH_NAME, 2, path)[1]) != width:
+        raise ArtifactError(f"{path}: {GLOBAL_CODEBOOK}: expected width {attended} as in the decoder, found {width}")
+    codebook = tensors.pop(GLOBAL_CODEBOOK)
+    return tensors, codebook
 
 
-def _config(spec: Path, checkpoint: Path, tensors: dict[str, Tensor]) -> V2LConfig:
-    content = read_json(spec)
-    try:
-        sizes = content["ddconfig"]
-        query = tensors.get(CROSS_ATTENTION_QUERY)
-        return V2LConfig(
-            image_size_px=content["image_size"],
-            base_channels=sizes["ch"],
-            channel_multipliers=sizes["ch_mult"],
-            num_res_blocks=sizes["num_res_blocks"],
-            z_channels=sizes["z_channels"],
-            code_dim=tensors["quant_conv.weight"].shape[0],
-            num_global=content["top_k"] if query is not None else 0,
-            cross_attention_heads=query.shape[0] // query.shape[1] if query is not None else 1,
-            project_codes="codebook_projection.weight" in tensors,
-            unit_codes=False,
+def tensor_sizes(tensors: Tensors, origin: Path) -> dict[str, Any]:
+    """What the tensors show of the tokenizer that they are the weights of, by the keys of ``V2LConfig``: all but the
+    size of the pictures and the number of global tokens, 0 where the decoder attends to none.
+
+    Raises ArtifactError for tensors that fit no tokenizer.
+    """
+    base, multipliers = _widths(tensors, origin)
+    heads = _heads(tensors, origin)
+    return {
+        "base_channels": base,
+        "channel_multipliers": multipliers,
+        "num_res_blocks": len(_numbers(tensors, r"encoder\.down\.0\.block\.(\d+)\.")),
+        "z_channels": _shape(tensors, "encoder.conv_out.weight", 4, origin)[0],
+        "attention_levels": _attention_levels(tensors, origin),
+        "code_dim": _shape(tensors, "quant_conv.weight", 4, origin)[0],
+        "project_codes": "codebook_projection.weight" in tensors,
+        **({"cross_attention_heads": heads} if heads else {"num_global": 0}),
+    }
+
+
+def _widths(tensors: Tensors, origin: Path) -> tuple[int, list[int]]:
+    """Base width and the multiplier of every level."""
+    base = _shape(tensors, "encoder.conv_in.weight", 4, origin)[0]
+    multipliers = []
+    for level in range(len(_numbers(tensors, r"encoder\.down\.(\d+)\."))):
+        name = f"encoder.down.{level}.block.0.conv2.weight"
+        width = _shape(tensors, name, 4, origin)[0]
+        if base == 0 or width % base:
+            raise ArtifactError(f"{origin}: {name}: expected a multiple of {base} channels, found {width}")
+        multipliers.append(width // base)
+    return base, multipliers
+
+
+def _heads(tensors: Tensors, origin: Path) -> int:
+    """Heads of the cross-attention, each as wide as the middle block; 0 where there is none."""
+    if CROSS_ATTENTION_QUERY not in tensors:
+        return 0
+    rows, width = _shape(tensors, CROSS_ATTENTION_QUERY, 2, origin)
+    if width == 0 or rows == 0 or rows % width:
+        raise ArtifactError(f"{origin}: {CROSS_ATTENTION_QUERY}: expected heads of {width} rows, found {rows} rows")
+    return rows // width
+
+
+def _attention_levels(tensors: Tensors, origin: Path) -> list[int]:
+    encoder = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
+    decoder = _numbers(tensors, r"decoder\.up\.(\d+)\.attn\.")
+    if encoder != decoder:
+        raise ArtifactError(
+            f"{origin}: expected attention at the same levels of both networks, "
+            f"found {encoder or 'none'} of the encoder and {decoder or 'none'} of the decoder"
         )
-    except KeyError as error:
-        raise ArtifactError(f"{spec} with {checkpoint}: expected key {error}, not found") from None
-    except ValueError as error:
-        raise ArtifactError(f"{spec}: not a usable model specification ({' '.join(str(error).split())})") from None
+    return encoder
+
+
+def _numbers(tensors: Tensors, pattern: str) -> list[int]:
+    """The distinct numbers in names that begin so, ascending."""
+    return sorted({int(found[1]) for name in tensors if (found := re.match(pattern, name))})
+
+
+def _shape(tensors: Tensors, name: str, num_dims: int, origin: Path) -> list[int]:
+    """The shape of a tensor that sizes are read off. Raises ArtifactError."""
+    if name not in tensors:
+        raise ArtifactError(f"{origin}: expected tensor {name}, not found")
+    if tensors[name].ndim != num_dims:
+        raise ArtifactError(
+            f"{origin}: {name}: expected {num_dims} dimensions, found shape {list(tensors[name].shape)}"
+        )
+    return list(tensors[name].shape)

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from v2l.errors import ArtifactError
 from v2l.models.weights import read_tensors
-from v2l.release.checkpoint import load_release
+from v2l.release.spec import load_release
 from v2l.tokenizer.model import LocalTokenizer
 from v2l.tokenizer.quantizers import nearest_rows, quantizer_loss
 
 TIE = 1e-5  # difference of two distances within which either id is right
 PICTURE_TOLERANCE = 1e-4  # of pictures in [0, 1]
-REQUIRED = ("image", "clip_feature", "local_ids", "global_ids", "reconstruction")
+IDS = ("local_ids", "global_ids")
+REQUIRED = ("image", "clip_feature", *IDS, "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,35 @@ class Comparison:
 
 def check_parity(checkpoint: Path, expected: Path, spec: Path) -> list[Comparison]:
     """Compares every stored output. Raises ArtifactError for files that are unreadable or do not fit each other."""
-    tokenizer, codebook = load_release(spec, checkpoint)
-    stored, _ = read_tensors(expected)
+    stored = _read_expected(expected)
+    tokenizer, codebook = load_release(spec, checkpoint, unit_features=_unit_features(stored))
     _check_shapes(stored, tokenizer, codebook, expected)
     with torch.inference_mode():
         return list(_compare(tokenizer, codebook, stored))
 
 
-def _check_shapes(stored: dict[str, Tensor], tokenizer: LocalTokenizer, codebook: Tensor, expected: Path) -> None:
+def _read_expected(expected: Path) -> dict[str, Tensor]:
+    """The stored inputs and outputs: ids int64, all else float32."""
+    stored, _ = read_tensors(expected)
     if absent := [name for name in REQUIRED if name not in stored]:
         raise ArtifactError(f"{expected}: expected tensor(s) {', '.join(absent)}, found {', '.join(sorted(stored))}")
+    if empty := [name for name in REQUIRED if stored[name].ndim < 2 or not stored[name].numel()]:
+        name, shape = empty[0], list(stored[empty[0]].shape)
+        raise ArtifactError(f"{expected}: {name}: expected one or more pictures, found shape {shape}")
+    for name in IDS:
+        if stored[name].is_floating_point():
+            raise ArtifactError(f"{expected}: {name}: expected whole numbers, found {stored[name].dtype}")
+    return {name: tensor.long() if name in IDS else tensor.float() for name, tensor in stored.items()}
+
+
+def _unit_features(stored: dict[str, Tensor]) -> bool:
+    """Whether the code that wrote the outputs scaled the features to unit length: of widths other than CLIP's, where
+    the release does not, there are checkpoints of either kind."""
+    features = stored.get("encoder_feature")
+    return features is None or features.ndim != 4 or bool(((features.norm(dim=1) - 1).abs() < 1e-2).all())
+
+
+def _check_shapes(stored: dict[str, Tensor], tokenizer: LocalTokenizer, codebook: Tensor, expected: Path) -> None:
     config, batch = tokenizer.config, stored["image"].shape[0]
     side = config.image_size_px
     shapes = {
@@ -76,8 +96,9 @@ def _check_shapes(stored: dict[str, Tensor], tokenizer: LocalTokenizer, codebook
         if name in stored and list(stored[name].shape) != shape:
             raise ArtifactError(f"{expected}: {name}: expected shape {shape}, found {list(stored[name].shape)}")
     found = stored["global_ids"].shape[-1]
-    if config.num_global not in (0, found):
-        raise ArtifactError(f"{expected}: global_ids: expected {config.num_global} a picture, found {found}")
+    if config.num_global not in (0, found) or found > len(codebook):
+        number = config.num_global or f"at most {len(codebook)}"
+        raise ArtifactError(f"{expected}: global_ids: expected {number} a picture, found {found}")
     for name, rows in {"local_ids": tokenizer.vocab_size, "global_ids": len(codebook)}.items():
         low, high = int(stored[name].min()), int(stored[name].max())
         if low < 0 or high >= rows:
@@ -99,7 +120,7 @@ def _compare(tokenizer: LocalTokenizer, codebook: Tensor, stored: dict[str, Tens
     if "quantizer_loss" in stored:
         yield Comparison(
             "quantizer_loss",
-            _largest(quantizer_loss(features, tokenizer.features_of(local_ids), 0.33), stored["quantizer_loss"][0]),
+            _largest(quantizer_loss(features, tokenizer.features_of(local_ids), 0.33), stored["quantizer_loss"].mean()),
         )
     # Random weights magnify rounding, so the nearer of two precisions counts: a wrong network is far off in both.
     pictures = [_decode(tokenizer, codebook, stored, dtype) for dtype in (torch.float32, torch.float64)]

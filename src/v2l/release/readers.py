@@ -5,7 +5,7 @@ dictionaries and arrays.
 """
 
 import argparse
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,7 @@ import torch
 from torch import Tensor
 
 from v2l.errors import ArtifactError
-
-REBUILD_ARRAY = np.empty(0).__reduce__()[0]
-REBUILD_SCALAR = np.float64(0).__reduce__()[0]
-NUMPY_NAMES = {
-    (f"numpy.{core}.multiarray", name): rebuild
-    for core in ("core", "_core")  # NumPy 1 and NumPy 2
-    for name, rebuild in (("_reconstruct", REBUILD_ARRAY), ("scalar", REBUILD_SCALAR))
-} | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return NUMPY_NAMES[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}; only NumPy arrays are admitted") from None
+from v2l.restricted import ARRAYS, SCALARS, load_restricted
 
 
 def read_object_array(path: Path) -> list[Any]:
@@ -44,7 +29,7 @@ def read_object_array(path: Path) -> list[Any]:
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, _, dtype = read_header.get(version, read_header[2, 0])(file)
             if dtype.hasobject:
-                array = _PlainUnpickler(file).load()
+                array = load_restricted(file, {**ARRAYS, **SCALARS})
             else:
                 file.seek(0)
                 array = np.lib.format.read_array(file, allow_pickle=False)
@@ -82,7 +67,8 @@ def _load(path: Path) -> Any:
     _require(path)
     try:
         # the release stores its arguments beside the tensors; a namespace holds values and runs nothing
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read raises
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile or damaged file can raise anything
         raise ArtifactError(f"{path}: refused ({_line(error)})") from None

@@ -65,6 +65,7 @@ class ImageTokenizer(nn.Module, ABC):
             "num_res_blocks": config.num_res_blocks,
             "z_channels": config.z_channels,
             "groups": config.norm_groups,
+            "attention_levels": config.attention_levels,
         }
         self.encoder = Encoder(**sizes)
         self.decoder = Decoder(

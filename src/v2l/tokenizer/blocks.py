@@ -1,5 +1,7 @@
 """Building blocks of the VQ-GAN encoder and decoder; parameter names are those of the released checkpoints."""
 
+from itertools import zip_longest
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -99,19 +101,28 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks at one resolution, with the change of resolution after them, if any."""
+    """Residual blocks at one resolution, with the change of resolution after them, if any.
+
+    attention: one for each block, which follows it; or none.
+    """
 
     def __init__(
-        self, blocks: list[ResnetBlock], downsample: Downsample | None = None, upsample: Upsample | None = None
-    ):
+        self,
+        blocks: list[ResnetBlock],
+        attention: list[AttnBlock],
+        downsample: Downsample | None = None,
+        upsample: Upsample | None = None,
+    ) -> None:
         super().__init__()
         self.block = nn.ModuleList(blocks)
+        self.attn = nn.ModuleList(attention)
         self.downsample = downsample
         self.upsample = upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.block:
+        for block, attention in zip_longest(self.block, self.attn):
             x = block(x)
+            x = x if attention is None else attention(x)
         for resize in (self.downsample, self.upsample):
             x = x if resize is None else resize(x)
         return x

@@ -1,6 +1,6 @@
 """The VQ-GAN decoder with cross-attention to the global tokens (paper, section 3.3; PROTOCOL: tokenizer)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class Decoder(nn.Module):
     """Features [B, z_channels, h, w] and global vectors [B, Kg, context_dim] to pictures [B, 3, h*f, w*f], ~[-1, 1].
 
     context_dim: width of the global vectors; None makes a plain VQ-GAN decoder.   heads, residual: of the
-    cross-attention.
+    cross-attention.   attention_levels: as in the encoder.
     """
 
     def __init__(
@@ -42,19 +42,21 @@ class Decoder(nn.Module):
         context_dim: int | None,
         heads: int = 8,
         residual: bool = False,
+        attention_levels: Collection[int] = (),
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in multipliers]
         before = widths[-1]
         self.conv_in = nn.Conv2d(z_channels, before, 3, padding=1)
-        attention = None if context_dim is None else CrossAttention(before, context_dim, heads, residual)
-        self.mid = MiddleBlock(before, groups, attention)
+        cross_attention = None if context_dim is None else CrossAttention(before, context_dim, heads, residual)
+        self.mid = MiddleBlock(before, groups, cross_attention)
         levels = []
         for index, width in reversed(list(enumerate(widths))):
             blocks = [
                 ResnetBlock(before if block == 0 else width, width, groups) for block in range(num_res_blocks + 1)
             ]
-            levels.append(Level(blocks, upsample=Upsample(width) if index > 0 else None))
+            attention = [AttnBlock(width, groups) for _ in blocks] if index in attention_levels else []
+            levels.append(Level(blocks, attention, upsample=Upsample(width) if index > 0 else None))
             before = width
         self.up = nn.ModuleList(reversed(levels))  # level 0 has the highest resolution, as in the encoder
         self.norm_out = GroupNorm(before, groups)

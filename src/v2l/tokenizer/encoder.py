@@ -1,6 +1,6 @@
 """The VQ-GAN encoder (paper, section 4.1; PROTOCOL: tokenizer)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,10 +9,19 @@ from v2l.tokenizer.blocks import AttnBlock, Downsample, GroupNorm, Level, Resnet
 
 
 class Encoder(nn.Module):
-    """Pictures [B, 3, H, W] in [-1, 1] to features [B, z_channels, H/f, W/f], f = 2^(levels - 1)."""
+    """Pictures [B, 3, H, W] in [-1, 1] to features [B, z_channels, H/f, W/f], f = 2^(levels - 1).
+
+    attention_levels: those with self-attention after every residual block; level 0 has the highest resolution.
+    """
 
     def __init__(
-        self, base_channels: int, multipliers: Sequence[int], num_res_blocks: int, z_channels: int, groups: int
+        self,
+        base_channels: int,
+        multipliers: Sequence[int],
+        num_res_blocks: int,
+        z_channels: int,
+        groups: int,
+        attention_levels: Collection[int] = (),
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in multipliers]
@@ -21,7 +30,10 @@ class Encoder(nn.Module):
         before = base_channels
         for index, width in enumerate(widths):
             blocks = [ResnetBlock(before if block == 0 else width, width, groups) for block in range(num_res_blocks)]
-            self.down.append(Level(blocks, downsample=Downsample(width) if index < len(widths) - 1 else None))
+            attention = [AttnBlock(width, groups) for _ in blocks] if index in attention_levels else []
+            self.down.append(
+                Level(blocks, attention, downsample=Downsample(width) if index < len(widths) - 1 else None)
+            )
             before = width
         self.mid = nn.ModuleDict(
             {

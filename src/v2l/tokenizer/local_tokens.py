@@ -18,6 +18,7 @@ from v2l.data.manifest import read_manifest
 from v2l.errors import ArtifactError
 from v2l.progress import Progress
 from v2l.runtime import Runtime
+from v2l.shards import WHOLE, Shard
 from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.kinds import load_tokenizer
 
@@ -47,7 +48,12 @@ def encode_pictures(
 
 
 def local_tokens(
-    manifest: Path, tokenizer: Path, tokens: Path, runtime: Runtime, selection: Path | None = None
+    manifest: Path,
+    tokenizer: Path,
+    tokens: Path,
+    runtime: Runtime,
+    selection: Path | None = None,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes image_id and local_ids, in manifest order: the map's token ids in raster order, after what ids a kind has
     besides them.
@@ -57,6 +63,7 @@ def local_tokens(
     frame = read_manifest(manifest)
     if selection is not None:
         frame = select_pictures(frame, read_rows(selection, ["image_id"])["image_id"], selection)
+    frame = shard.of(frame)
     model = load_tokenizer(tokenizer).to(runtime.device)
     ids = []
     with Progress("local tokens", len(frame), "pictures") as progress:

@@ -77,8 +77,9 @@ class LocalTokenizer(ImageTokenizer):
         return self._distinct
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Features [B, code_dim, h, w] of pictures, of unit length at every position."""
-        return F.normalize(super().encode(pictures), dim=1)
+        """Features [B, code_dim, h, w] of pictures, of unit length at every position unless configured otherwise."""
+        features = super().encode(pictures)
+        return F.normalize(features, dim=1) if self.config.unit_features else features
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Codes [..., code_dim] of token ids [...]; gradients reach the projector through these rows alone."""
