@@ -13,7 +13,7 @@ import yaml
 BIN = Path(sys.executable).parent
 # What git has of the repository, as far as a run needs it.
 FILES = ("Snakefile", "pyproject.toml", "data.dvc", ".dvcignore", ".gitignore")
-FOLDERS = ("workflow", "profiles", "config", "src", ".dvc")
+FOLDERS = ("workflow", "profiles", "slurm", "config", "src", ".dvc")
 LOCAL = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp", "config.local")
 
 
