@@ -1,0 +1,183 @@
+"""What the LLM works on, by the suite's own request builders, with random weights and words."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from v2l.config.caption import CaptionConfig
+from v2l.config.fewshot import InductionSetting, RunConfig
+from v2l.config.tree import Config
+from v2l.config.vqa import VqaConfig
+from v2l.data.episodes import Episode
+from v2l.experiments import in_context
+from v2l.experiments.classify import make_decisions, make_requests
+from v2l.experiments.in_context import PICTURE_WORDS, RANDOM_WORDS, Query
+from v2l.experiments.masked import fill_in
+from v2l.experiments.windows import Job, Restorer
+from v2l.models.llm import Llm
+from v2l.models.llm_generation import Request
+from v2l.prompts.caption import caption_prompt
+from v2l.prompts.fewshot import join_words
+from v2l.prompts.masked import MaskedPrompt, draw_mask
+from v2l.prompts.restore import RestorationPrompt
+from v2l.prompts.vqa import vqa_prompt
+from v2l.runtime import Runtime
+from v2l.training.lora import add_adapter, batch, take_step
+from v2l.vocab.expand import expand_tokens
+
+from .counts import Lengths
+from .machine import Measured, peak_memory, reset_peak_memory, seconds_of
+from .pictures import configured_tokenizer
+from .sizes import Size
+from .stand_ins import random_llm, words
+
+WAYS, SHOTS, NUM_GLOBAL = 5, 5, 21  # the longest prompt of Table 1
+TASKS = ("inpainting", "rotation")  # a task filled in window by window, and one whose windows are one batch
+
+
+def tokens_read(requests: Sequence[Request]) -> int:
+    """Prompt tokens that the engine reads: what prompts begin with in common, once."""
+    beginnings = {request.segments[:k] for request in requests for k in range(1, len(request.segments) + 1)}
+    return sum(len(beginning[-1]) for beginning in beginnings)
+
+
+def measure_language(config: Config, size: Size, runtime: Runtime, lengths: Lengths) -> Iterator[tuple[str, Measured]]:
+    """Every use of the LLM, shortest first; tuning last, as it changes the model and takes most memory."""
+    llm = random_llm(size, runtime)
+    grid = configured_tokenizer(config, size).grid
+    reset_peak_memory(runtime.device)
+    yield "expansion", _measure_expansion(llm, config, size, runtime)
+    few_shot = few_shot_requests(llm, config, size.episodes, lengths)
+    yield "few-shot", _measure_answers(llm, few_shot, runtime)
+    yield "restoration", _measure_restoration(llm, config, size, grid, runtime)
+    for name, section, prompt in (("captions", config.caption, caption_text), ("vqa", config.vqa, vqa_text)):
+        queries = context_queries(prompt, section, size.items, lengths)
+        requests = in_context.make_requests(queries, llm, section.max_new_tokens)
+        yield name, _measure_answers(llm, requests, runtime)
+    yield "masked maps", _measure_masked(llm, config, size, grid, runtime)
+    yield "LoRA", _measure_lora(llm, config, size, grid, runtime)
+
+
+def _flops(llm: Llm, tokens: int) -> float:
+    """A forward pass, attention to earlier tokens left out."""
+    return 2.0 * llm.num_parameters * tokens
+
+
+def _measure_expansion(llm: Llm, config: Config, size: Size, runtime: Runtime) -> Measured:
+    """Of two tokens that each vocabulary token adds, the first is read; the prompt is one for all."""
+    ids = range(min(size.tokens, llm.vocab_size))
+    seconds = seconds_of(lambda: expand_tokens(llm, config.vocab.expand.prompt, ids), runtime.device)
+    return Measured({"tokens": len(ids)}, seconds, _flops(llm, 2 * len(ids)), peak_memory(runtime.device))
+
+
+def _measure_answers(llm: Llm, requests: Sequence[Request], runtime: Runtime) -> Measured:
+    answers: list[list[int]] = []
+    llm.answer(requests[:1])  # warm
+    seconds = seconds_of(lambda: answers.extend(llm.answer(requests)), runtime.device, warm_up=False)
+    read = tokens_read(requests)
+    items = {"questions": len(requests), "prompt tokens": read}
+    flops = _flops(llm, read + sum(len(answer) - 1 for answer in answers))
+    return Measured(items, seconds, flops, peak_memory(runtime.device))
+
+
+def few_shot_requests(llm: Llm, config: Config, count: int, lengths: Lengths) -> list[Request]:
+    """A question of every episode, with the most pictures and words that Table 1 has."""
+    generator = np.random.default_rng(0)
+    names = tuple(each.strip() for each in words(WAYS, lengths.name, generator))
+    ids = tuple(str(i) for i in range(WAYS * SHOTS))
+    episodes, shown = [], {}
+    for number in range(count):
+        mine = tuple(f"{number}/{i}" for i in (*ids, "query"))
+        shown |= {image_id: words(NUM_GLOBAL, lengths.ngram, generator) for image_id in mine}
+        order = tuple(generator.permutation(len(ids)).tolist())
+        episodes.append(Episode(str(number), WAYS, names, mine[:-1], order, mine[-1], names[0]))
+    run = RunConfig(words="v2l", num_global=[NUM_GLOBAL], settings=[InductionSetting(shots=SHOTS)])
+    decisions = make_decisions(episodes, {SHOTS: set(episodes)}, shown, run, config.fewshot.answer.separator)
+    return make_requests(decisions, llm, config.fewshot.answer)
+
+
+def _measure_restoration(llm: Llm, config: Config, size: Size, grid: int, runtime: Runtime) -> Measured:
+    """Inpainting of several pictures at once, and a whole map of one."""
+    protocol = config.restore.protocol
+    restorer = Restorer(llm, protocol, grid, llm.vocab_size, config.seed)
+    maps = np.random.default_rng(0).integers(llm.vocab_size, size=(size.windowed + 1, 2, grid**2))
+    jobs = [Job(str(i), TASKS[i == size.windowed], *pair) for i, pair in enumerate(maps)]
+    rows: list[dict] = []
+
+    def restore() -> None:
+        rows.extend(restorer.restore(jobs, lambda _: None)[1])
+
+    seconds = seconds_of(restore, runtime.device, warm_up=False)
+    shared = len(RestorationPrompt.make(llm, protocol.num_predicted).instruction)
+    read = sum(row["num_prompt_tokens"] - shared for row in rows)
+    flops = _flops(llm, read + len(rows) * (protocol.num_predicted - 1))
+    return Measured({"windows": len(rows), "prompt tokens": read}, seconds, flops, peak_memory(runtime.device))
+
+
+Prompt = Callable[[Sequence[str], str, Lengths, np.random.Generator], str]
+
+
+def caption_text(samples: Sequence[str], query: str, lengths: Lengths, generator: np.random.Generator) -> str:
+    return caption_prompt([(shown, _text(lengths.caption, generator)) for shown in samples], query)
+
+
+def vqa_text(samples: Sequence[str], query: str, lengths: Lengths, generator: np.random.Generator) -> str:
+    texts = [
+        (shown, _text(lengths.question, generator), _text(lengths.answer, generator)) for shown in samples
+    ]  # fmt: skip
+    return vqa_prompt(texts, (query, _text(lengths.question, generator)))
+
+
+def _text(tokens: float, generator: np.random.Generator) -> str:
+    return "".join(words(1, tokens, generator)).strip()
+
+
+def context_queries(prompt: Prompt, section: CaptionConfig | VqaConfig, count: int, lengths: Lengths) -> list[Query]:
+    """Both conditions of so many items, which share their context."""
+    generator = np.random.default_rng(0)
+
+    def shown() -> str:
+        return join_words(words(section.num_global, lengths.ngram, generator), section.separator)
+
+    queries = []
+    for item in range(count):
+        samples, seed = [shown() for _ in range(section.num_context)], int(generator.integers(2**31))
+        for condition in (PICTURE_WORDS, RANDOM_WORDS):
+            text = prompt(samples, shown(), lengths, np.random.default_rng(seed))
+            queries.append(Query(str(item), condition, text, (), f"item {item}, {condition}"))
+    return queries
+
+
+def _measure_masked(llm: Llm, config: Config, size: Size, grid: int, runtime: Runtime) -> Measured:
+    """Each map is read and then written, about; maps with holes at other places share few passes."""
+    image_ids = [str(i) for i in range(size.masked)]
+    maps = np.random.default_rng(0).integers(llm.vocab_size, size=(len(image_ids), grid**2))
+    holes = np.stack([draw_mask(grid**2, config.masked.mask.share, config.seed, i) for i in image_ids])
+
+    def fill() -> None:
+        fill_in(llm, image_ids, maps, holes, config.masked.mask.text, llm.vocab_size, "benchmark")
+
+    seconds = seconds_of(fill, runtime.device, warm_up=False)
+    tokens = len(image_ids) * 2 * grid**2
+    return Measured({"pictures": len(image_ids)}, seconds, _flops(llm, tokens), peak_memory(runtime.device))
+
+
+def _measure_lora(llm: Llm, config: Config, size: Size, grid: int, runtime: Runtime) -> Measured:
+    """Steps of `v2l.training.lora.tune_lora`. Frozen weights get no gradient: twice a pass's FLOPs, not three times."""
+    lora, mask = config.masked.lora, config.masked.mask
+    prompt = MaskedPrompt.make(llm, mask.text)
+    parameters = llm.num_parameters
+    model = add_adapter(llm, lora, "random", config.seed)
+    trained = nn.ParameterList(each for each in model.parameters() if each.requires_grad)
+    optimiser = torch.optim.AdamW(trained, weight_decay=0.0)
+    image_ids = [str(i) for i in range(lora.batch_size)]
+    maps = np.random.default_rng(0).integers(llm.vocab_size, size=(len(image_ids), grid**2))
+    sequences = batch(0, image_ids, maps, prompt, mask.share, lora.batch_size, config.seed)
+    reset_peak_memory(runtime.device)
+    step = partial(take_step, model, optimiser, *sequences, lora.learning_rate)
+    seconds = seconds_of(step, runtime.device, size.lora_steps)
+    flops = 4.0 * parameters * sequences[0].numel() * size.lora_steps
+    return Measured({"steps": size.lora_steps}, seconds, flops, peak_memory(runtime.device))

@@ -1,0 +1,73 @@
+"""The device, and how work on it is timed."""
+
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+PEAK_REPEATS, PEAK_PRODUCTS = 5, 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Items done in some seconds, by unit; ``flops`` of them in all, ``memory_bytes`` at the peak.
+
+    fp32: whether the work is in fp32 whatever the configured precision.
+    """
+
+    items: Mapping[str, float]
+    seconds: float
+    flops: float | None = None
+    memory_bytes: int | None = None
+    fp32: bool = False
+
+    def rate(self, unit: str) -> float:
+        """Items a second."""
+        return self.items[unit] / self.seconds
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return (
+        f"CPU {torch.cpu.get_capabilities().get('cpu_name', platform.processor())}, {torch.get_num_threads()} threads"
+    )
+
+
+def seconds_of(work: Callable[[], object], device: torch.device, times: int = 1, warm_up: bool = True) -> float:
+    """Wall time of ``times`` calls, after one that is not counted."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    if warm_up:
+        work()
+    wait()
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    wait()
+    return time.perf_counter() - start
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype, side: int) -> float:
+    """FLOP/s of square matrix products, the best of several rounds: what a share of the peak is a share of."""
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    rounds = [seconds_of(lambda: a @ b, device, PEAK_PRODUCTS) for _ in range(PEAK_REPEATS)]
+    return 2 * side**3 * PEAK_PRODUCTS / min(rounds)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: on a GPU of tensors since the reset, on a CPU of the whole process since its start."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
