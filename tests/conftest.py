@@ -73,3 +73,20 @@ def runtime():
 def runtime_bf16():
     """bfloat16 on the CPU."""
     return _runtime("bfloat16")
+
+
+@pytest.fixture(scope="session")
+def tiny_open_clip(tmp_path_factory: pytest.TempPathFactory):
+    """A small open_clip architecture with random weights; its name is registered with the library."""
+    import open_clip
+
+    from v2l.config.clip import OpenClipConfig
+
+    folder = tmp_path_factory.mktemp("open_clip")
+    (folder / "tiny.json").write_text(
+        '{"embed_dim": 32,'
+        ' "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},'
+        ' "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}'
+    )
+    open_clip.add_model_config(folder)
+    return OpenClipConfig(model="tiny", pretrained=None)

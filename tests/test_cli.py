@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from v2l.cli import build_parser, main
+from v2l.shards import Shard
 from v2l.stages import STAGES
 
 
@@ -14,7 +15,7 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "tokenize", "summary", "trace", "check-parity"])
+@pytest.mark.parametrize("stage", [*STAGES, "tokenize", "summary", "trace", "merge", "check-parity"])
 def test_help_of_a_command_shows_an_example_that_parses(stage: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as leaving:
         main([stage, "--help"])
@@ -52,3 +53,39 @@ def test_log_file_holds_what_is_printed(tmp_path: Path, repository: Path) -> Non
     command += ["--manifest", "none", "--episodes", tmp_path / "e", "--log", tmp_path / "deep" / "episodes.log"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (tmp_path / "deep" / "episodes.log").read_text() == done.stderr != ""
+
+
+@pytest.fixture
+def classify_command(repository: Path, tmp_path: Path) -> list[str]:
+    files = [word for name in ("episodes", "words", "predictions") for word in (f"--{name}", str(tmp_path / name))]
+    return ["classify", "--config", str(repository / "config" / "smoke.yaml"), "--run", "v2l", *files]
+
+
+def test_a_part_of_a_stage_is_handled_where_it_is_named(classify_command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("v2l.runner.run_stage", lambda *_, **more: asked.append(more))
+    for words in ([], ["--shard", "3-of-7"]):
+        assert main([*classify_command, *words]) == 0
+    assert asked == [{}, {"shard": Shard(3, 7)}]
+
+
+def test_a_part_that_cannot_be_is_one_line_and_status_1(classify_command, caplog: pytest.LogCaptureFixture) -> None:
+    assert main([*classify_command, "--shard", "8-of-7"]) == 1
+    assert caplog.messages == ["error: --shard: expected a part like 3-of-7, found '8-of-7'"]
+
+
+def test_stages_without_parts_take_none(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["episodes", "--config", "c", "--manifest", "m", "--episodes", "e", "--shard", "1-of-2"])
+    with pytest.raises(SystemExit):
+        main(["merge", "episodes", "--parts", "a", "--into", "b"])
+    assert "invalid choice: 'episodes'" in capsys.readouterr().err
+
+
+def test_parts_that_are_not_there_are_one_line_and_status_1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    part, output = tmp_path / "1-of-1.parquet", tmp_path / "all.parquet"
+    assert main(["merge", "caption", "--parts", str(part), "--into", str(output)]) == 1
+    assert caplog.messages == [
+        f"error: {part}: expected its provenance beside it, {part.name}.provenance.json, found none"
+    ]
+    assert not list(tmp_path.iterdir())

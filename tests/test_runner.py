@@ -242,9 +242,17 @@ def test_function_takes_exactly_what_the_table_of_stages_says(stage: Stage) -> N
     expected = {*stage.inputs, *stage.outputs, *stage.options, *stage.params}
     expected |= {
         name
-        for name, wanted in (("seed", stage.seeded), ("runtime", stage.compute), ("scratch", stage.resumable))
+        for name, wanted in (
+            ("seed", stage.seeded),
+            ("runtime", stage.compute),
+            ("scratch", stage.resumable),
+            ("shard", stage.shards),
+        )
         if wanted
     }
     assert set(signature.parameters) == expected
     optional = {name for name, spec in {**stage.inputs, **stage.outputs}.items() if spec.optional}
-    assert {n for n, p in signature.parameters.items() if p.default is not inspect.Parameter.empty} <= optional
+    assert {n for n, p in signature.parameters.items() if p.default is not inspect.Parameter.empty} <= {
+        *optional,
+        "shard",
+    }

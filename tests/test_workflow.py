@@ -7,7 +7,7 @@ import pytest
 
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
-from v2l.workflow import asset_files, code_files, command, hold_lock, llm_files, read_by
+from v2l.workflow import asset_files, code_files, command, hold_lock, llm_files, merge_command, read_by, shard_option
 
 HOLD = """
 import sys, time
@@ -64,7 +64,13 @@ def test_command_has_the_stages_names_for_what_the_rule_has() -> None:
         " --llm-embeddings {input.llm_embeddings} --tokenizer {output.tokenizer} --curves {output.curves} --log {log}"
     )
     assert "--needs {input.needs}" in command("caption")
+    assert command("caption").endswith("--predictions {output.predictions} {params.shard} --log {log}")
     assert "--folder {params.folder}" in command("tables")
+
+
+def test_parts_are_named_and_put_together_in_the_stages_order() -> None:
+    assert shard_option({"scatteritem": "3-of-7", "name": "v2l"}) == "--shard 3-of-7"
+    assert merge_command("restore") == "v2l merge restore --parts {input} --into {output} --log {log}"
 
 
 def test_training_reads_what_its_kind_of_tokenizer_does(repository: Path) -> None:

@@ -11,6 +11,7 @@ from v2l.config.tree import load_config
 from v2l.errors import V2LError
 from v2l.graph.spec import Spec, Stage
 from v2l.release.commands import add_commands as add_release_commands
+from v2l.shards import Shard
 from v2l.stages import STAGES
 from v2l.versioning.commands import add_commands as add_versioning_commands
 
@@ -51,6 +52,8 @@ def _add_stage(subparsers: argparse._SubParsersAction, stage: Stage) -> None:
         metavar="FILE",
         help="files read through the configuration, for the record",
     )
+    if stage.shards:
+        parser.add_argument("--shard", metavar="I-of-N", help="handle only this part of the items, e.g. 3-of-7")
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
     parser.set_defaults(execute=lambda arguments: _run_stage(stage, arguments))
 
@@ -70,7 +73,30 @@ def _run_stage(stage: Stage, arguments: argparse.Namespace) -> None:
         if stage.inputs[name].asset:
             inputs[name], *listed = inputs[name]
             needs += listed
-    run_stage(stage, load_config(arguments.config), inputs, given(stage.outputs), given(stage.options), needs)
+    config, options = load_config(arguments.config), given(stage.options)
+    shard = {"shard": Shard.parse(arguments.shard)} if getattr(arguments, "shard", None) else {}
+    run_stage(stage, config, inputs, given(stage.outputs), options, needs, **shard)
+
+
+def _add_merge(subparsers: argparse._SubParsersAction) -> None:
+    example = (
+        "v2l merge caption --parts results/demo/caption/shards/1-of-2.parquet "
+        "results/demo/caption/shards/2-of-2.parquet --into results/demo/caption/predictions.parquet"
+    )
+    parser = _add_command(subparsers, "merge", "Put the parts of a sharded stage's outputs together.", example)
+    parser.add_argument("stage", choices=[name for name, stage in STAGES.items() if stage.shards])
+    parser.add_argument(
+        "--parts", type=Path, nargs="+", required=True, metavar="FILE", help="of the first output, then of the next"
+    )
+    parser.add_argument("--into", type=Path, nargs="+", required=True, metavar="FILE", help="the stage's outputs")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from v2l.runner import merge_stage
+
+        merge_stage(STAGES[arguments.stage], arguments.parts, arguments.into)
+
+    parser.set_defaults(execute=run)
 
 
 def _add_summary(subparsers: argparse._SubParsersAction) -> None:
@@ -146,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"v2l {__version__}")
     subparsers = parser.add_subparsers(title="commands and stages", metavar="COMMAND", required=True)
-    for add in (_add_tokenize, _add_summary, _add_trace):
+    for add in (_add_tokenize, _add_summary, _add_trace, _add_merge):
         add(subparsers)
     for add_all in (add_versioning_commands, add_release_commands):
         add_all(partial(_add_command, subparsers))

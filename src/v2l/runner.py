@@ -6,7 +6,6 @@ every output lies ``<output>.provenance.json``: parameters and their hash, seed,
 of the output, wall time, peak memory and device.
 """
 
-import importlib
 import logging
 import os
 import platform
@@ -26,6 +25,8 @@ from v2l.config.base import Section
 from v2l.config.tree import Config, get_section
 from v2l.errors import ArtifactError
 from v2l.graph.spec import Stage
+from v2l.launch import Call, launch, plan_processes
+from v2l.shards import WHOLE, Shard
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +112,13 @@ def run_stage(
     outputs: Mapping[str, Path],
     options: Mapping[str, str] | None = None,
     needs: Sequence[Path] = (),
+    shard: Shard = WHOLE,
 ) -> None:
     """Runs a stage to the end or leaves nothing under its outputs' final names.
 
     ``needs`` are files that the stage reads through the configuration (a model's folder) or through a manifest; they
-    are recorded as inputs. Raises ArtifactError for a missing input, and whatever the stage raises.
+    are recorded as inputs. shard: which part of its items a stage that can be sharded handles.
+    Raises ArtifactError for a missing input, and whatever the stage raises.
     """
     options = dict(options or {})
     files = [path for given in inputs.values() for path in ([given] if isinstance(given, Path) else given)]
@@ -128,15 +131,19 @@ def run_stage(
     identity = stable_hash({"parameters": parameters, "inputs": sorted(hashes.values()), "options": options})
     keywords: dict[str, Any] = {name: get_section(config, key) for name, key in section_keys(stage, options).items()}
     keywords.update(inputs, **options)
+    if stage.shards:
+        keywords["shard"] = shard
     if stage.seeded:
         keywords["seed"] = config.seed
-    device = "none"
+    device, nodes, processes = "none", 1, 1
     if stage.compute:
         from v2l.runtime import resolve_runtime, seed_libraries  # torch is slow to import and not every stage needs it
 
         seed_libraries(config.seed, stage.name)
         keywords["runtime"] = resolve_runtime(config.runtime, config.precision, config.threads)
         device = f"{keywords['runtime'].device} {keywords['runtime'].dtype} ({platform.machine()})"
+        nodes, processes = plan_processes(stage, config, keywords["runtime"].device)
+        device += f", {nodes} x {processes} processes" if nodes * processes > 1 else ""
     if stage.resumable:
         keywords["scratch"] = _scratch_folder(outputs, stage, identity)
         keywords["scratch"].mkdir(parents=True, exist_ok=True)
@@ -145,10 +152,13 @@ def run_stage(
     for path in partial.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(path)
-    module, function = stage.target.split(":")
+    call = Call(stage, config, {**keywords, **partial})
     started = time.monotonic()
     try:
-        getattr(importlib.import_module(module), function)(**keywords, **partial)
+        if nodes * processes > 1:
+            launch(call, nodes, processes, keywords["scratch"])
+        else:
+            call.run()
         record = {
             "stage": stage.name,
             "options": options,
@@ -158,9 +168,10 @@ def run_stage(
             "code_version": code_version(),
             "inputs": hashes,
             "wall_seconds": round(time.monotonic() - started, 3),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": _peak_memory_bytes(),
             "device": device,
             "machine": machine(),
+            **({"shard": str(shard)} if shard != WHOLE else {}),
         }
         for name, path in outputs.items():
             _publish(partial[name], path, record)
@@ -170,6 +181,37 @@ def run_stage(
     if stage.resumable:
         shutil.rmtree(keywords["scratch"])
     logger.info("%s: done in %.1f s", stage.name, time.monotonic() - started)
+
+
+def merge_stage(stage: Stage, parts: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Puts the parts of a sharded stage's outputs together, as if it had run whole.
+
+    parts: those of the first output in their order, then those of the next. Raises ArtifactError if they are not
+    complete, or not of one run.
+    """
+    from v2l.merging import merge_parts, merged_record  # a dry run does without pandas
+
+    if len(outputs) != len(stage.shards) or not parts or len(parts) % len(outputs):
+        raise ArtifactError(
+            f"merge {stage.name}: expected {len(stage.shards)} outputs and as many parts of each, found {len(outputs)} "
+            f"and {len(parts)} parts"
+        )
+    count = len(parts) // len(outputs)
+    for place, (output, how) in enumerate(zip(outputs, stage.shards.values(), strict=True)):
+        own = parts[place * count : (place + 1) * count]
+        record = merged_record(own, stage.name)
+        partial = output.with_name(f".partial-{output.name}")
+        try:
+            merge_parts(own, partial, how)
+            _publish(partial, output, record)
+        finally:
+            _remove(partial)
+    logger.info("merge %s: %d parts", stage.name, count)
+
+
+def _peak_memory_bytes() -> int:
+    """Of the largest process that took part."""
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:

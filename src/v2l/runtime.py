@@ -15,13 +15,15 @@ from v2l.seeds import derive_seed
 class Runtime:
     """What a stage may know about the machine.
 
-    dtype: precision of frozen networks (float32 or bfloat16). Batch sizes change speed only.
+    dtype: precision of frozen networks (float32 or bfloat16). Batch sizes change speed only. train_micro_batch:
+    pictures of one backward pass in training, None for all of a process's.
     """
 
     device: torch.device
     dtype: torch.dtype
     image_batch: int
     llm_batch_tokens: int
+    train_micro_batch: int | None = None
 
 
 def _fast_in_bfloat16(device: torch.device) -> bool:
@@ -55,6 +57,7 @@ def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runt
         dtype=torch.bfloat16 if bfloat16 else torch.float32,
         image_batch=config.image_batch,
         llm_batch_tokens=config.llm_batch_tokens,
+        train_micro_batch=config.train_micro_batch,
     )
 
 

@@ -6,8 +6,8 @@ takes its inputs, outputs and options by these names as ``Path`` (a list of them
 ``runtime``, and a resumable one a ``scratch`` folder. Stages are listed in an order in which they can run.
 """
 
-from v2l.graph import assets, data, language, pictures, report, tokenizers, vocabulary
+from v2l.graph import assets, data, language, pictures, release, report, tokenizers, vocabulary
 from v2l.graph.spec import Stage
 
-TOPICS = (assets, data, vocabulary, tokenizers, language, pictures, report)
+TOPICS = (assets, data, release, vocabulary, tokenizers, language, pictures, report)
 STAGES: dict[str, Stage] = {stage.name: stage for topic in TOPICS for stage in topic.STAGES}

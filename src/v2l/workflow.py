@@ -12,6 +12,8 @@ from v2l.assets.pins import load_asset, load_assets, load_pin
 from v2l.config.tokenizer import READS
 from v2l.config.tree import Config, parse_config
 from v2l.errors import V2LError
+from v2l.graph.report import FIGURE_NAMES
+from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.runner import stage_parameters
 from v2l.sources import stage_sources
 from v2l.stages import STAGES
@@ -72,7 +74,18 @@ def command(name: str) -> str:
         f"--{_dashed(key)} {{params.folder}}" if key == "folder" else f"--{_dashed(key)} {{output.{key}}}"
         for key in stage.outputs
     ]
+    words += ["{params.shard}"] if stage.shards else []
     return " ".join([*words, "--log {log}"])
+
+
+def merge_command(name: str) -> str:
+    """The shell command that puts the shards of a stage's outputs together."""
+    return f"v2l merge {name} --parts {{input}} --into {{output}} --log {{log}}"
+
+
+def shard_option(wildcards: Mapping[str, str]) -> str:
+    """What makes a stage handle the part that Snakemake names."""
+    return f"--shard {wildcards['scatteritem']}"
 
 
 def _dashed(name: str) -> str:
@@ -103,6 +116,23 @@ def asset_files(asset: str) -> list[str]:
 def llm_files(config: Config) -> list[str]:
     """The files of an embedded LLM; nothing for a model from elsewhere."""
     return asset_files("llm") if config.llm.source == EMBEDDED_LLM else []
+
+
+def release_files(config: Config) -> list[str]:
+    """The authors' released files. Raises ArtifactError if one is missing."""
+    from v2l.release.files import find_files
+
+    return [str(path) for path in find_files(config.release).values()]
+
+
+def trained(config: Config) -> list[str]:
+    """The tokenizers that this run trains: all but one that the authors released."""
+    return [name for name in config.tokenizers if config.release is None or name != MAIN_TOKENIZER]
+
+
+def figure_names(config: Config) -> list[str]:
+    """The figures of this run; where nothing is trained there are no training curves."""
+    return [name for name in FIGURE_NAMES if name != "curves" or trained(config)]
 
 
 def read_by(config: Config, tokenizer: str, sources: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2l.claims.few_shot import few_shot_claims
+from v2l.claims.few_shot import few_shot_claims, larger_llms
 from v2l.claims.statistics import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, Claim
 from v2l.config.fewshot import InductionSetting
 
@@ -51,6 +51,11 @@ def decisions(cells: Cells, ways: int = 2) -> pd.DataFrame:
             for query, right in enumerate(np.atleast_1d(queries))
         ]
     )  # fmt: skip
+
+
+def read_by(num_weights: int, cells: Cells, words: str = "orders_1_3") -> pd.DataFrame:
+    """Decisions of an LLM of that size."""
+    return decisions(cells).assign(llm_parameters=num_weights, words=words)
 
 
 def judge(**runs: Cells | pd.DataFrame) -> dict[str, Claim]:
@@ -181,3 +186,33 @@ def test_without_v2l_nothing_is_tested_and_no_claim_is_missing() -> None:
     assert list(without) == list(judge(v2l={ONE_SHOT: MIXED}))
     for claim in without.values():
         assert_untested(claim, "no few-shot run of V2L")
+
+
+def compare_llms(**runs: pd.DataFrame) -> Claim:
+    return larger_llms({name: (Path(f"classify/{name}.parquet"), rows) for name, rows in runs.items()}, "some-llm")
+
+
+@every_outcome
+def test_the_largest_llm_is_compared_with_the_smallest_in_settings_with_induction(verdict, sides) -> None:
+    largest, smallest = (
+        {(5, True, 1, 0): answers, (5, False, 1, 0): others}
+        for answers, others in zip(sides, ([0] * len(sides[0]), [1] * len(sides[0])), strict=True)
+    )
+    middle = dict.fromkeys(smallest, [1] * len(sides[0]))
+    runs = {"large": (70_000_000_000, largest), "v2l": (7_000_000_000, smallest), "middle": (13_000_000_000, middle)}
+    claim = compare_llms(**{name: read_by(*run) for name, run in runs.items()})
+    assert_claim(claim, verdict, minus(*sides), factor=100)
+    if verdict != NOT_TESTED:
+        assert claim.scale.startswith("70.0 against 7.0 billion weights")
+        assert [Path(file).name for file in claim.rows] == ["v2l.parquet", "large.parquet"]
+
+
+def test_one_llm_or_runs_of_other_words_or_settings_test_no_claim_about_larger_ones() -> None:
+    cells = {ONE_SHOT: MIXED}
+    others = {
+        "words": read_by(70, cells, words="spae"),
+        "setting": read_by(70, {(21, True, 5, 0): MIXED}),
+        "again": read_by(7, cells),
+    }
+    assert_untested(compare_llms(v2l=read_by(7, cells), **others), "one LLM in this run, some-llm")
+    assert_untested(compare_llms(spae=others["words"]), "no few-shot run of V2L")

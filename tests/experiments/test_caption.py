@@ -18,6 +18,8 @@ from v2l.metrics.caption_scores import score_captions
 from v2l.models.llm import load_llm
 from v2l.runtime import Runtime
 
+from ..parts import assert_parts_make_the_whole
+
 CAPTIONS = {
     "train/wolf": ["wolf", "animal", "face"],
     "train/bus": ["school bus", "vehicle"],
@@ -86,21 +88,21 @@ def run(folder: Path, source: LlmConfig, inputs: dict[str, Path], budget: int = 
     return path
 
 
-def test_stage_writes_one_row_a_condition_and_picture(tmp_path: Path, source: LlmConfig):
+def test_stage_writes_one_row_a_picture_and_condition(tmp_path: Path, source: LlmConfig):
     table = pd.read_parquet(run(tmp_path, source, write_inputs(tmp_path)))
     assert table.columns.tolist() == COLUMNS
     heldout = ["heldout/dog", "heldout/bus", "heldout/cow"]
     assert list(zip(table["condition"], table["image_id"], strict=True)) == [
-        (condition, image_id) for condition in CONDITIONS for image_id in heldout
+        (condition, image_id) for image_id in heldout for condition in CONDITIONS
     ]
-    assert [list(texts) for texts in table["references"][:3]] == [
+    assert [list(texts) for texts in table["references"][::3]] == [
         ["dog", "animal"],
         ["bus", "vehicle"],
         ["cow", "animal"],
     ]
     assert table.loc[table["condition"] == "most frequent caption", "prediction"].eq("animal").all()
     assert not table["prediction"].str.contains(r"[.\n]").any()
-    ours, floor = table.iloc[1], table.iloc[4]
+    ours, floor = table.iloc[3], table.iloc[4]
     lines = ours["prompt"].split("\n")
     assert len(lines) == 4
     for line, image_id in zip(lines, ours["context_ids"], strict=False):
@@ -110,7 +112,7 @@ def test_stage_writes_one_row_a_condition_and_picture(tmp_path: Path, source: Ll
     assert floor["prompt"].split("\n")[:3] == lines[:3]
     assert floor["prompt"] != ours["prompt"]
     assert ours["prompt_sha256"] == hashlib.sha256(ours["prompt"].encode()).hexdigest()
-    assert table["num_prompt_tokens"].iloc[6:].eq(0).all()
+    assert table["num_prompt_tokens"].iloc[2::3].eq(0).all()
     for _, rows in table.groupby("condition", sort=False):
         scores = score_captions(rows["prediction"], rows["references"])
         assert (rows[list(scores)].to_numpy() == scores.to_numpy()).all()
@@ -120,6 +122,16 @@ def test_token_budget_changes_no_byte_of_the_predictions(tmp_path: Path, source:
     inputs = write_inputs(tmp_path)
     hashes = {sha256_file(run(tmp_path, source, inputs, budget)) for budget in (1, 4096)}
     assert len(hashes) == 1
+
+
+def test_parts_make_the_whole(tmp_path: Path, random_llm: LlmConfig):
+    """Also where only some of the pictures are captioned; scores are those of the whole set."""
+    for max_images in (None, 2):
+        config = CaptionConfig(num_context=3, num_global=2, max_new_tokens=6, max_images=max_images)
+        sections = {"caption": config, "llm": random_llm, "precision": "bf16"}
+        folder = tmp_path / str(max_images)
+        whole = assert_parts_make_the_whole("caption", sections, write_inputs(tmp_path), folder)
+        assert len(pd.read_parquet(whole["predictions"])) == 3 * (max_images or 3)
 
 
 def test_order_of_the_manifest_changes_no_prediction(tmp_path: Path, source: LlmConfig):

@@ -22,6 +22,7 @@ class FakeLlm:
 
     start_ids: tuple[int, ...] = ()
     token_texts = ("\n", "x")
+    num_parameters = 7
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         return [[len(text), 1] for text in texts]

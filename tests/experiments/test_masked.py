@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from v2l.artifacts import read_arrays, sha256_file, write_arrays, write_rows
 from v2l.config.llm import LlmConfig
@@ -30,6 +29,9 @@ from v2l.tokenizer.kinds import load_tokenizer
 from v2l.tokenizer.model import LocalTokenizer
 from v2l.training.lora import add_adapter, write_adapter
 
+from ..pictures import blotches, write_manifest
+from .random_llm import write_llm
+
 NUM_PICTURES, SIZE, GRID, NUM_CODES, DIM = 6, 32, 8, 30, 5
 CONDITIONS = ["before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens"]
 MEASURES = ["tokens_restored", "psnr", "ssim", "lpips_vgg", "lpips_alex"]
@@ -39,24 +41,6 @@ FP32 = Runtime(CPU, torch.float32, image_batch=1, llm_batch_tokens=2048)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def write_llm(folder: Path, assets: Path, hidden_size: int, num_layers: int) -> LlmConfig:
-    """A Llama with random weights, large ones, so that its answers depend on the prompt, and the embedded tokenizer."""
-    sizes = {"hidden_size": hidden_size, "intermediate_size": 16, "num_attention_heads": 2}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        sizes |= {"max_position_embeddings": 512, "num_hidden_layers": num_layers}
-        config = LlamaConfig(vocab_size=49_152, initializer_range=1.0, **sizes)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(assets / "llm" / name, folder)
-    return LlmConfig(source=str(folder))
-
-
-@pytest.fixture(scope="module")
-def llm(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> LlmConfig:
-    return write_llm(tmp_path_factory.mktemp("llm"), assets, hidden_size=16, num_layers=1)
 
 
 def save_adapter(folder: Path, llm: LlmConfig, strength: float = 3.0) -> None:
@@ -83,27 +67,17 @@ def save_tokenizer(path: Path, num_codes: int = NUM_CODES) -> None:
 
 
 @pytest.fixture
-def stage(assets: Path, tmp_path: Path, llm: LlmConfig) -> Callable[..., Path]:
+def stage(assets: Path, tmp_path: Path, random_llm: LlmConfig) -> Callable[..., Path]:
     """Runs the stage on six pictures, three held out; keywords replace files and sections. Returns its folder."""
     generator = np.random.default_rng(0)
-    rows = []
-    for index in range(NUM_PICTURES):
-        pixels = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((48, 48)).save(tmp_path / f"{index}.png")
-        rows.append({"image_id": f"set/{index}", "path": f"{index}.png", "split": ("train", "heldout")[index % 2]})
-    common = dict.fromkeys(("source", "family", "group", "subgroup", "sha256"), "x")
-    manifest = pd.DataFrame(rows).assign(
-        class_id=range(NUM_PICTURES), class_name=[f"name {i}" for i in range(NUM_PICTURES)],
-        captions=[["x"]] * NUM_PICTURES, **common,
-    )  # fmt: skip
-    write_rows(tmp_path / "manifest.parquet", manifest)
+    manifest = write_manifest(tmp_path, blotches(generator, NUM_PICTURES))
     for name, limit, count in (("global", 7, 3), ("local", NUM_CODES, GRID**2)):
         ids = list(generator.integers(0, limit, (NUM_PICTURES, count)))
         table = pd.DataFrame({"image_id": manifest["image_id"], f"{name}_ids": ids})
         write_rows(tmp_path / f"{name}.parquet", table.iloc[::-1])
     write_arrays(tmp_path / "global.safetensors", {"codebook": generator.standard_normal((7, DIM), np.float32)})
     save_tokenizer(tmp_path / "tokenizer.safetensors")
-    save_adapter(tmp_path / "adapter", llm)
+    save_adapter(tmp_path / "adapter", random_llm)
 
     def run(budget: int = 2048, config: MaskedConfig | None = None, adapter: str = "adapter", **changes) -> Path:
         arguments = {
@@ -117,7 +91,7 @@ def stage(assets: Path, tmp_path: Path, llm: LlmConfig) -> Callable[..., Path]:
             "adapter_config": tmp_path / adapter / "adapter_config.json",
             **{name: tmp_path / f"{name}.parquet" for name in OUTPUTS},
             "config": config or MaskedConfig(),
-            "llm": llm,
+            "llm": random_llm,
             "seed": 0,
             "runtime": Runtime(CPU, torch.bfloat16, image_batch=4, llm_batch_tokens=budget),
         }
@@ -203,9 +177,9 @@ def test_examples_are_the_picture_and_what_each_condition_decodes_to(stage, tmp_
 
 
 @pytest.mark.parametrize("limit", [NUM_CODES, 49_152])
-def test_masked_places_are_filled_greedily_from_left_to_right(llm: LlmConfig, limit: int):
+def test_masked_places_are_filled_greedily_from_left_to_right(random_llm: LlmConfig, limit: int):
     """Oracle: a pass over the whole sequence so far for every masked place."""
-    language_model = load_llm(llm, FP32)
+    language_model = load_llm(random_llm, FP32)
     maps = np.random.default_rng(0).integers(0, NUM_CODES, (3, GRID**2))
     holes = np.stack([draw_mask(GRID**2, 0.3, 0, row) for row in range(3)])
     holes[1], holes[2] = True, np.arange(GRID**2) < 1  # all, and the first alone
@@ -223,8 +197,8 @@ def test_masked_places_are_filled_greedily_from_left_to_right(llm: LlmConfig, li
         assert found.tolist() == answer
 
 
-def test_masked_ids_are_not_shown_to_the_llm(llm: LlmConfig):
-    language_model = load_llm(llm, FP32)
+def test_masked_ids_are_not_shown_to_the_llm(random_llm: LlmConfig):
+    language_model = load_llm(random_llm, FP32)
     maps = np.random.default_rng(0).integers(0, NUM_CODES, (2, GRID**2))
     holes = np.stack([draw_mask(GRID**2, 0.3, 0, row) for row in range(2)])
     changed = np.where(holes, (maps + 1) % NUM_CODES, maps)
@@ -232,8 +206,8 @@ def test_masked_ids_are_not_shown_to_the_llm(llm: LlmConfig):
     assert (filled[0] == filled[1]).all()
 
 
-def test_the_adapter_changes_what_comes_after_tuning_alone(stage, tmp_path: Path, llm: LlmConfig):
-    save_adapter(tmp_path / "none", llm, strength=0.0)
+def test_the_adapter_changes_what_comes_after_tuning_alone(stage, tmp_path: Path, random_llm: LlmConfig):
+    save_adapter(tmp_path / "none", random_llm, strength=0.0)
     tables = []
     for adapter in ("adapter", "none"):
         stage(adapter=adapter)
@@ -300,7 +274,7 @@ def test_an_adapter_that_is_none_is_refused(stage, tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path, llm: LlmConfig):
+def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path, random_llm: LlmConfig):
     tokens = pd.read_parquet(tmp_path / "local.parquet")
     write_rows(tmp_path / "other.parquet", tokens[tokens["image_id"] != "set/5"])
     with pytest.raises(ArtifactError, match=r"other\.parquet: expected 64 local ids of set/5, found 0"):
@@ -312,7 +286,7 @@ def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path, llm: LlmConfig)
     with pytest.raises(ArtifactError, match=r"large\.safetensors: expected ids of the 49152 tokens of .*, found 49153"):
         stage(tokenizer=tmp_path / "large.safetensors")
     with pytest.raises(ModelError, match=r"masked: set/1: \d+ tokens and an answer of up to 64 exceed the LLM"):
-        stage(llm=LlmConfig(source=llm.source, max_context=100))
+        stage(llm=LlmConfig(source=random_llm.source, max_context=100))
     write_rows(tmp_path / "other.parquet", pd.read_parquet(tmp_path / "manifest.parquet").assign(split="train"))
     with pytest.raises(DataError, match=r"other\.parquet: column split: expected some rows with heldout, found none"):
         stage(manifest=tmp_path / "other.parquet")

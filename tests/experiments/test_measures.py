@@ -1,6 +1,7 @@
 """Measuring in passes, with small stand-ins for the networks; the stages' tests measure with the real ones."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from v2l.experiments.measures import (
     measured_rows,
     picture_png,
 )
+from v2l.models import perceptual
+from v2l.models.perceptual import Vgg16Features
 
 
 class Difference(nn.Module):
@@ -34,11 +37,12 @@ class Difference(nn.Module):
 
 
 @pytest.fixture
-def measures() -> Measures:
+def measures(monkeypatch: pytest.MonkeyPatch) -> Measures:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         trunk = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU())
-    return Measures(Difference(1.0), Difference(10.0), trunk)
+    monkeypatch.setattr(perceptual, "load_trunk", lambda *_: trunk)
+    return Measures(Difference(1.0), Difference(10.0), Vgg16Features(Path("none")))
 
 
 def pictures(count: int, seed: int) -> Tensor:
@@ -67,7 +71,7 @@ def test_features_are_means_over_positions_of_normalised_pictures(measures: Meas
     normalised = picture[0].double().numpy()
     for channel, (mean, std) in enumerate(zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)):
         normalised[channel] = (normalised[channel] - mean) / std
-    weight, bias = (parameter.detach().double().numpy() for parameter in measures.trunk[0].parameters())
+    weight, bias = (parameter.detach().double().numpy() for parameter in measures.frechet.trunk[0].parameters())
     expected = np.zeros(4)
     for row in range(7):
         for column in range(7):

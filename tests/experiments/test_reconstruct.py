@@ -9,6 +9,7 @@ from PIL import Image
 
 from v2l.artifacts import read_arrays, write_arrays, write_rows
 from v2l.baselines.spae import SpaeTokenizer
+from v2l.config.frechet import FrechetConfig
 from v2l.config.reconstruct import ReconstructConfig
 from v2l.config.tokenizer import SpaeConfig, V2LConfig
 from v2l.data.images import to_tensor
@@ -18,6 +19,8 @@ from v2l.experiments.reconstruct import reconstruct
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, Lpips, load_trunk
 from v2l.tokenizer.base import Sources
 from v2l.tokenizer.model import LocalTokenizer
+
+from ..pictures import write_manifest
 
 NUM_PICTURES, SIZE, DIM = 10, 32, 5
 SIZES = {
@@ -34,17 +37,9 @@ SIZES = {
 def stage(assets: Path, tmp_path: Path, runtime):
     """Runs the stage on ten pictures, every second one held out, with a random tokenizer; keywords replace files."""
     generator = np.random.default_rng(0)
-    frame = []
-    for index in range(NUM_PICTURES):
-        pixels = generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-        frame.append({"image_id": f"set/{index}", "path": f"{index}.png", "split": ("train", "heldout")[index % 2]})
-    common = dict.fromkeys(("source", "family", "group", "subgroup", "sha256"), "x")
-    manifest = pd.DataFrame(frame).assign(
-        class_id=range(NUM_PICTURES), class_name=[f"name {i}" for i in range(NUM_PICTURES)],
-        captions=[["x"]] * NUM_PICTURES, **common,
-    )  # fmt: skip
-    write_rows(tmp_path / "manifest.parquet", manifest)
+    size = (SIZE, SIZE, 3)
+    pictures = [Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)) for _ in range(NUM_PICTURES)]
+    manifest = write_manifest(tmp_path, pictures)
     tokens = {
         "image_id": manifest["image_id"],
         "global_ids": generator.permuted(np.tile(np.arange(7), (NUM_PICTURES, 1)), axis=1)[:, :3].tolist(),
@@ -61,6 +56,7 @@ def stage(assets: Path, tmp_path: Path, runtime):
         names |= {"global_vectors": "global.safetensors", "rows": "rows.parquet", "features": "features.safetensors"}
         arguments = {key: tmp_path / name for key, name in (names | {"examples": "examples.parquet"}).items()}
         arguments |= {"networks": assets / "networks/manifest.json", "runtime": runtime, "config": ReconstructConfig()}
+        arguments |= {"frechet": FrechetConfig()}
         reconstruct(**{**arguments, "num_examples": 2, "name": "mine", **changes})
 
     return run

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from v2l.artifacts import read_arrays, sha256_file, write_arrays, write_rows
+from v2l.config.frechet import FrechetConfig
 from v2l.config.llm import LlmConfig
-from v2l.config.restore import Region, RestoreProtocol
+from v2l.config.restore import Region, RestoreProtocol, RestoreRun
 from v2l.config.tokenizer import LqaeConfig, SpaeConfig, V2LConfig, VqGanConfig
 from v2l.data.degradations import blurred
 from v2l.data.images import to_tensor
@@ -31,16 +30,12 @@ from v2l.tokenizer.base import ImageTokenizer, Sources
 from v2l.tokenizer.kinds import KINDS, load_tokenizer
 from v2l.tokenizer.local_tokens import encode_pictures
 
+from ..parts import assert_parts_make_the_whole
+from ..pictures import blotches, write_manifest
+
 NUM_PICTURES, SIZE, GRID, NUM_CODES, DIM = 6, 32, 8, 30, 5
-SIZES = {
-    "image_size_px": SIZE,
-    "base_channels": 16,
-    "channel_multipliers": [1, 1, 1],
-    "num_res_blocks": 1,
-    "z_channels": 8,
-    "norm_groups": 4,
-    "cross_attention_residual": True,
-}
+SIZES = {"image_size_px": SIZE, "base_channels": 16, "channel_multipliers": [1, 1, 1], "num_res_blocks": 1}
+SIZES |= {"z_channels": 8, "norm_groups": 4, "cross_attention_residual": True}
 CONFIGS = {
     "v2l": V2LConfig(**SIZES, code_dim=6, num_global=2),
     "vqgan": VqGanConfig(**SIZES, num_codes=NUM_CODES, code_dim=6),
@@ -57,20 +52,6 @@ CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def llm(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> LlmConfig:
-    """A Llama with random weights, large ones, so that its answers depend on the prompt, and the embedded tokenizer."""
-    folder = tmp_path_factory.mktemp("llm")
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = LlamaConfig(vocab_size=49_152, max_position_embeddings=512, initializer_range=1.0, **sizes)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(assets / "llm" / name, folder)
-    return LlmConfig(source=str(folder))
-
-
 def save_tokenizer(kind: str, path: Path, num_codes: int = NUM_CODES) -> None:
     generator = torch.Generator().manual_seed(0)
     names = ("embeddings", "llm_embeddings", "global_vectors")
@@ -81,36 +62,37 @@ def save_tokenizer(kind: str, path: Path, num_codes: int = NUM_CODES) -> None:
 
 
 @pytest.fixture
-def stage(assets: Path, tmp_path: Path, llm: LlmConfig) -> Callable[..., Path]:
-    """Runs the stage on six pictures, three held out; keywords replace files and sections. Returns its folder."""
+def inputs(assets: Path, tmp_path: Path) -> dict[str, Path]:
+    """Six pictures, three held out, and what goes with them; `stage` adds the tokenizer."""
     generator = np.random.default_rng(0)
-    rows = []
-    for index in range(NUM_PICTURES):
-        pixels = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((48, 48)).save(tmp_path / f"{index}.png")
-        rows.append({"image_id": f"set/{index}", "path": f"{index}.png", "split": ("train", "heldout")[index % 2]})
-    common = dict.fromkeys(("source", "family", "group", "subgroup", "sha256"), "x")
-    manifest = pd.DataFrame(rows).assign(
-        class_id=range(NUM_PICTURES), class_name=[f"name {i}" for i in range(NUM_PICTURES)],
-        captions=[["x"]] * NUM_PICTURES, **common,
-    )  # fmt: skip
-    write_rows(tmp_path / "manifest.parquet", manifest)
+    manifest = write_manifest(tmp_path, blotches(generator, NUM_PICTURES))
     tokens = {"image_id": manifest["image_id"], "global_ids": generator.integers(0, 7, (NUM_PICTURES, 3)).tolist()}
     write_rows(tmp_path / "tokens.parquet", pd.DataFrame(tokens).iloc[::-1])
     write_arrays(tmp_path / "global.safetensors", {"codebook": generator.standard_normal((7, DIM), np.float32)})
+    return {
+        "manifest": tmp_path / "manifest.parquet",
+        "tokenizer": tmp_path / "v2l.safetensors",
+        "global_tokens": tmp_path / "tokens.parquet",
+        "global_vectors": tmp_path / "global.safetensors",
+        "networks": assets / "networks/manifest.json",
+    }
+
+
+@pytest.fixture
+def stage(inputs: dict[str, Path], tmp_path: Path, random_llm: LlmConfig) -> Callable[..., Path]:
+    """Runs the stage; keywords replace files and sections. Returns its folder."""
 
     def run(kind: str = "v2l", budget: int = 4096, images: int = 4, **changes: object) -> Path:
         save_tokenizer(kind, tmp_path / f"{kind}.safetensors")
         outputs = {"rows": "parquet", "decisions": "parquet", "features": "safetensors", "examples": "parquet"}
         arguments = {
-            "manifest": tmp_path / "manifest.parquet",
+            **inputs,
             "tokenizer": tmp_path / f"{kind}.safetensors",
-            "global_tokens": tmp_path / "tokens.parquet",
-            "global_vectors": tmp_path / "global.safetensors",
-            "networks": assets / "networks/manifest.json",
             **{key: tmp_path / f"{key}.{suffix}" for key, suffix in outputs.items()},
             "config": RestoreProtocol(**PROTOCOL),
-            "llm": llm,
+            "frechet": FrechetConfig(),
+            "llm": random_llm,
+            "run": RestoreRun(tokenizer=kind),
             "name": f"my_{kind}",
             "seed": 0,
             "runtime": Runtime(CPU, torch.bfloat16, image_batch=images, llm_batch_tokens=budget),
@@ -160,9 +142,11 @@ def test_rows_measure_the_maps_that_decisions_and_degraded_pictures_make(
     rows = pd.read_parquet(tmp_path / "rows.parquet")
     measures = ["tokens_restored", "psnr", "ssim", "lpips_vgg", "lpips_alex"]
     assert list(rows.columns) == ["image_id", "tokenizer", "task", "condition", *measures]
-    keys = rows[["task", "condition", "image_id"]].itertuples(index=False, name=None)
-    assert list(keys) == [(t, c, f"set/{i}") for t in tasks for c in CONDITIONS for i in (1, 3, 5)]
+    keys = rows[["image_id", "task", "condition"]].itertuples(index=False, name=None)
+    assert list(keys) == [(f"set/{i}", t, c) for i in (1, 3, 5) for t in tasks for c in CONDITIONS]
     decisions = pd.read_parquet(tmp_path / "decisions.parquet")
+    keys = decisions[["image_id", "task"]].drop_duplicates().itertuples(index=False, name=None)
+    assert list(keys) == [(f"set/{i}", t) for i in (1, 3, 5) for t in tasks]
     assert (rows["tokenizer"] == f"my_{kind}").all()
     assert (decisions["tokenizer"] == f"my_{kind}").all()
     model = load_tokenizer(tmp_path / f"{kind}.safetensors")
@@ -198,11 +182,11 @@ def test_examples_are_the_picture_and_what_its_maps_decode_to(stage, tmp_path: P
     stage(config=RestoreProtocol(**PROTOCOL, tasks=["rotation", "shift"]))
     examples = pd.read_parquet(tmp_path / "examples.parquet")
     assert set(examples.columns) == {"image_id", "class_name", "task", "original", "clean", "degraded", "restored"}
-    assert examples["image_id"].tolist() == ["set/1", "set/5"] * 2
-    assert examples["class_name"].tolist() == ["name 1", "name 5"] * 2
-    assert examples["task"].tolist() == ["rotation"] * 2 + ["shift"] * 2
+    assert examples["image_id"].tolist() == ["set/1", "set/1", "set/5", "set/5"]
+    assert examples["class_name"].tolist() == ["name 1", "name 1", "name 5", "name 5"]
+    assert examples["task"].tolist() == ["rotation", "shift"] * 2
     model = load_tokenizer(tmp_path / "v2l.safetensors")
-    for row, task in ((1, "rotation"), (3, "shift")):
+    for row, task in ((2, "rotation"), (3, "shift")):
         pictures = pair(tmp_path, task, 5)
         stored = {c: np.asarray(Image.open(io.BytesIO(examples[c][row]))) for c in ("original", "clean", "degraded")}
         assert (stored["original"] == pictures[0]).all()
@@ -226,6 +210,16 @@ def test_batch_sizes_change_no_byte(stage) -> None:
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize("num_examples", [0, 2])
+def test_parts_make_the_whole(inputs, tmp_path: Path, random_llm: LlmConfig, num_examples: int) -> None:
+    """Of three pictures, so that some parts have none, and some none that is shown."""
+    save_tokenizer("v2l", inputs["tokenizer"])
+    protocol = RestoreProtocol(**PROTOCOL, tasks=["inpainting", "shift"], num_examples=num_examples)
+    sections = {"restore.protocol": protocol, "llm": random_llm, "precision": "bf16"}
+    whole = assert_parts_make_the_whole("restore", sections, inputs, tmp_path, options={"name": "v2l"})
+    assert len(pd.read_parquet(whole["rows"])) == 3 * 2 * len(CONDITIONS)
+
+
 def test_order_and_number_of_pictures_change_no_row(stage, tmp_path: Path) -> None:
     config = RestoreProtocol(**PROTOCOL, tasks=["inpainting", "deblurring"], max_images=2)
 
@@ -243,7 +237,7 @@ def test_order_and_number_of_pictures_change_no_row(stage, tmp_path: Path) -> No
         pd.testing.assert_frame_equal(few, before[name].loc[few.index], check_exact=True)
 
 
-def test_a_window_is_asked_for_in_the_protocols_words(stage, tmp_path: Path, llm: LlmConfig) -> None:
+def test_a_window_is_asked_for_in_the_protocols_words(stage, tmp_path: Path, random_llm: LlmConfig) -> None:
     config = RestoreProtocol(**PROTOCOL, tasks=["deblurring"])
     stage(config=config)
     (row,) = (
@@ -253,7 +247,7 @@ def test_a_window_is_asked_for_in_the_protocols_words(stage, tmp_path: Path, llm
     model = load_tokenizer(tmp_path / "v2l.safetensors")
     chosen = pd.DataFrame({"image_id": ["set/5"], "path": ["5.png"]})
     (job,) = prepare("deblurring", chosen, tmp_path / "manifest.parquet", model, config, 0, CPU).jobs
-    language_model = load_llm(llm, Runtime(CPU, torch.bfloat16, image_batch=1, llm_batch_tokens=64))
+    language_model = load_llm(random_llm, Runtime(CPU, torch.bfloat16, image_batch=1, llm_batch_tokens=64))
     variants = draw_variants(job, config, NUM_CODES, seed=0)
     request = Restorer(language_model, config, GRID, NUM_CODES, seed=0).request(job, variants, (18, 19), job.degraded)
     prompt = np.array([i for segment in request.segments for i in segment], dtype=np.int64)
@@ -287,11 +281,11 @@ def test_a_protocol_that_does_not_fit_is_refused_in_one_line(stage) -> None:
     refused(r"blur_kernels: expected sides below twice the picture's 32 px, found 65", blur_kernels=[65])
 
 
-def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path, llm: LlmConfig) -> None:
+def test_inputs_that_do_not_fit_are_named(stage, tmp_path: Path, random_llm: LlmConfig) -> None:
     save_tokenizer("lqae", tmp_path / "large.safetensors", num_codes=49_153)
     with pytest.raises(ArtifactError, match=r"large\.safetensors: expected ids of the 49152 tokens of .*, found 49153"):
         stage(tokenizer=tmp_path / "large.safetensors")
-    short = LlmConfig(source=llm.source, max_context=60)
+    short = LlmConfig(source=random_llm.source, max_context=60)
     with pytest.raises(ModelError, match=r"restore: inpainting of set/1, window at 18: \d+ tokens .* context of 60"):
         stage(llm=short)
     tokens = pd.read_parquet(tmp_path / "tokens.parquet")

@@ -15,6 +15,8 @@ from v2l.experiments.vqa import CONDITIONS, choose_questions, majority_answers, 
 from v2l.metrics.vqa_answers import vqa_accuracy
 from v2l.runtime import Runtime
 
+from ..parts import assert_parts_make_the_whole
+
 WORDS = {
     "train/wolf": [" wolf", " dog", " husky"],
     "train/bus": [" bus", " van", " traffic"],
@@ -84,17 +86,17 @@ def run(folder: Path, source: LlmConfig, inputs: dict[str, Path], budget: int = 
     return path
 
 
-def test_stage_writes_one_row_a_condition_and_question(tmp_path: Path, source: LlmConfig):
+def test_stage_writes_one_row_a_question_and_condition(tmp_path: Path, source: LlmConfig):
     table = pd.read_parquet(run(tmp_path, source, write_inputs(tmp_path)))
     assert table.columns.tolist() == COLUMNS
     assert list(zip(table["condition"], table["question_id"], strict=True)) == [
-        (condition, question_id) for condition in CONDITIONS for question_id in ("q7", "q6")
+        (condition, question_id) for question_id in ("q7", "q6") for condition in CONDITIONS
     ]
     assert table.loc[table["condition"] == "majority answer", "prediction"].tolist() == ["bus", "yes"]
     scored = [vqa_accuracy(row.prediction, list(row.answers)) for row in table.itertuples()]
     assert table["accuracy"].tolist() == scored
-    assert scored[4:] == [1.0, 1.0]
-    ours, floor = table.iloc[1], table.iloc[3]
+    assert scored[2::3] == [1.0, 1.0]
+    ours, floor = table.iloc[3], table.iloc[4]
     lines = ours["prompt"].split("\n")
     samples = {row[0]: row for row in QUESTIONS}
     for line, question_id in zip(lines, ours["context_ids"], strict=False):
@@ -110,6 +112,15 @@ def test_token_budget_changes_no_byte_of_the_predictions(tmp_path: Path, source:
     inputs = write_inputs(tmp_path)
     hashes = {sha256_file(run(tmp_path, source, inputs, budget)) for budget in (1, 4096)}
     assert len(hashes) == 1
+
+
+def test_parts_make_the_whole(tmp_path: Path, random_llm: LlmConfig):
+    config = VqaConfig(num_context=4, num_global=2, max_new_tokens=4)
+    sections = {"vqa": config, "llm": random_llm, "precision": "bf16"}
+    asked = [(f"q{n}", *QUESTIONS[n % 2 + 5][1:]) for n in range(6, 15)]
+    inputs = write_inputs(tmp_path, [*QUESTIONS[:5], *asked])
+    whole = assert_parts_make_the_whole("vqa", sections, inputs, tmp_path, (7, 10))
+    assert len(pd.read_parquet(whole["predictions"])) == 3 * 9
 
 
 def test_every_answer_type_has_its_share_of_fewer_questions():

@@ -136,6 +136,38 @@ def test_an_episode_that_lacks_a_query_or_a_setting_is_refused(tmp_path, lacks, 
         run(path)
 
 
+def write_listed(folder, *settings):
+    """Decisions of settings with episodes of their own, all but the first of each right: (setting, K, episodes)."""
+    path = folder / "classify" / "predictions_v2l.parquet"
+    path.parent.mkdir(exist_ok=True)
+    rows = [
+        {"episode_id": f"2-way-{shots}-shot/{number}", "query_id": "q", "run": "v2l", "ways": 2, "num_global": 5,
+         "setting": setting, "correct": number > 0}
+        for setting, shots, count in settings
+        for number in range(count)
+    ]  # fmt: skip
+    write_rows(path, rows)
+    return path
+
+
+def test_average_of_settings_with_episodes_of_their_own_is_the_mean_of_theirs_without_interval(tmp_path):
+    path = write_listed(tmp_path, (SETTINGS[0], 1, 4), (SETTINGS[1], 1, 4), (SETTINGS[2], 3, 10))
+    metrics = run(path)
+    average = metrics["accuracy | v2l | 2-way | Kg=5 | average"]
+    own = [metrics[f"accuracy | v2l | 2-way | Kg=5 | {setting}"] for setting in SETTINGS]
+    assert [entry["n"] for entry in own] == [4, 4, 10]
+    assert all(entry["low"] < entry["value"] < entry["high"] for entry in own)
+    assert average["value"] == pytest.approx((0.75 + 0.75 + 0.9) / 3, abs=1e-12)
+    assert (average["n"], average["low"], average["high"]) == (14, None, None)
+    assert average["interval"] == "none: settings have episodes of their own"
+
+
+def test_settings_that_share_some_of_their_episodes_only_are_refused(tmp_path):
+    path = write_listed(tmp_path, (SETTINGS[0], 1, 4), (SETTINGS[1], 1, 3), (SETTINGS[2], 3, 10))
+    with pytest.raises(ArtifactError, match=r"expected one row for each setting of each query, found 0 for episode"):
+        run(path)
+
+
 def test_equal_rows_give_equal_bytes_in_any_order(predictions):
     output = predictions.with_name("metrics.json")
     classify_metrics([predictions], output)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import read_arrays, read_json, write_arrays, write_rows
+from v2l.config.frechet import FrechetConfig
 from v2l.errors import ArtifactError
 from v2l.metrics.frechet import frechet_distance
 from v2l.metrics.reconstruction import reconstruct_metrics
@@ -31,7 +32,7 @@ def files(tmp_path):
 
 def run(files):
     metrics = files[0][0].with_name("metrics.json")
-    reconstruct_metrics(*files, metrics=metrics)
+    reconstruct_metrics(*files, metrics, FrechetConfig())
     return read_json(metrics)
 
 

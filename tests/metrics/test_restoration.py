@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from v2l.artifacts import read_arrays, read_json, write_arrays, write_rows
+from v2l.config.frechet import FrechetConfig
 from v2l.errors import ArtifactError
 from v2l.metrics.frechet import frechet_distance
 from v2l.metrics.restoration import restore_metrics
@@ -42,7 +43,7 @@ def write_tokenizer(folder: Path, tokenizer: str, count: int) -> tuple[Path, Pat
 
 def run(folder: Path, count: int = 6) -> dict:
     rows, features = zip(*(write_tokenizer(folder, name, count) for name in TOKENIZERS), strict=True)
-    restore_metrics(rows, features, folder / "metrics.json")
+    restore_metrics(rows, features, folder / "metrics.json", FrechetConfig())
     return read_json(folder / "metrics.json")
 
 
@@ -80,10 +81,10 @@ def test_features_of_other_pictures_are_refused(tmp_path: Path):
     write_arrays(features, {**arrays, "shift/restored": np.ones((5, 4))})
     message = r"features_v2l\.safetensors: shift: expected 6 rows as in rows_v2l\.parquet, found 6 .* and 5 of restored"
     with pytest.raises(ArtifactError, match=message):
-        restore_metrics([rows], [features], tmp_path / "metrics.json")
+        restore_metrics([rows], [features], tmp_path / "metrics.json", FrechetConfig())
     write_arrays(features, {name: array for name, array in arrays.items() if name != "shift/restored"})
     with pytest.raises(ArtifactError, match=r"features_v2l\.safetensors: expected array\(s\) shift/restored, found"):
-        restore_metrics([rows], [features], tmp_path / "metrics.json")
+        restore_metrics([rows], [features], tmp_path / "metrics.json", FrechetConfig())
 
 
 def test_value_that_is_not_finite_is_refused_by_file_and_column(tmp_path: Path):
@@ -92,4 +93,4 @@ def test_value_that_is_not_finite_is_refused_by_file_and_column(tmp_path: Path):
     frame.loc[2, "psnr"] = np.inf
     write_rows(rows, frame)
     with pytest.raises(ArtifactError, match=r"rows_v2l\.parquet: column psnr has 1 value\(s\) that are not finite"):
-        restore_metrics([rows], [features], tmp_path / "metrics.json")
+        restore_metrics([rows], [features], tmp_path / "metrics.json", FrechetConfig())

@@ -14,6 +14,7 @@ from v2l.artifacts import provenance_path, sha256_file, stable_hash, write_array
 from v2l.claims.stage import claims
 from v2l.config.claims import ClaimsConfig
 from v2l.config.fewshot import TABLE_1, AnswerConfig, InductionSetting, RunConfig
+from v2l.config.frechet import FrechetConfig
 from v2l.config.llm import LlmConfig
 from v2l.metrics.entries import grouped, mean_of, relative_name
 from v2l.metrics.few_shot import classify_metrics
@@ -175,7 +176,7 @@ def _decision(
     target = CLASSES[episode % ways]
     correct = bool(generator.random() < SKILL.get(run, 0.4))
     return {
-        "run": run, "words": config.words, "episode_id": f"{ways}-way/{episode}", "ways": ways,
+        "run": run, "words": config.words, "llm_parameters": 7, "episode_id": f"{ways}-way/{episode}", "ways": ways,
         "num_global": num_global, "setting": setting.name, "induction": setting.induction, "shots": setting.shots,
         "repeats": setting.repeats, "query_id": f"noto/{target}", "target": target,
         "prediction": target if correct else "pie", "correct": correct,
@@ -216,6 +217,7 @@ def _write_reconstructions(folder: Path, generator: np.random.Generator) -> None
         [folder / f"rows_{name}.parquet" for name in TOKENIZERS],
         [folder / f"features_{name}.safetensors" for name in TOKENIZERS],
         folder / "metrics.json",
+        FrechetConfig(),
     )
 
 
@@ -235,6 +237,7 @@ def _write_restored(folder: Path, generator: np.random.Generator) -> None:
         [folder / f"rows_{name}.parquet" for name in RESTORING],
         [folder / f"features_{name}.safetensors" for name in RESTORING],
         folder / "metrics.json",
+        FrechetConfig(),
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from v2l.artifacts import read_json, write_json
+from v2l.config.sources import SourcesConfig
 from v2l.config.tree import load_config
 from v2l.errors import ArtifactError
 from v2l.report.display import DISPLAYS
@@ -67,6 +68,21 @@ def test_contradicted_claims_are_counted(lines):
 
 def test_cost_counts_jobs_of_one_stage_apart(lines):
     assert lines["cost"] == "6 stages, 10 jobs, 1.0 min of work, peak memory 0.5 GiB"
+
+
+def test_parts_are_no_jobs_beside_the_whole_that_counts_them(config, own_results, lines):
+    whole = own_results.root / "tokens/metrics.json.provenance.json"
+    for number in (1, 2):
+        part = own_results.root / f"tokens/shards/{number}-of-2.parquet.provenance.json"
+        part.parent.mkdir(exist_ok=True)
+        write_json(part, {**read_json(whole), "wall_seconds": 600, "shard": f"{number}-of-2"})
+    assert lines["cost"] in summary(config, own_results.root)
+
+
+def test_pictures_of_data_sets_have_no_family_held_out(config, own_results):
+    data = SourcesConfig(kind="sources", sources=[{"kind": "coco", "root": "coco", "year": 2014}])
+    text = summary(config.model_copy(update={"data": data}), own_results.root)
+    assert "  pictures          16 of 8 classes\n" in text
 
 
 def test_missing_value_is_a_dash_and_missing_stage_is_named(config, own_results):

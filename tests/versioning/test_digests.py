@@ -8,6 +8,7 @@ def make_results(root: Path) -> Path:
     files = {
         "classify/metrics.json": "{}",
         "classify/predictions.parquet": "rows",
+        "classify/shards/v2l/1-of-2.parquet": "half of the rows",
         "tables/table1.csv": "1",
         "logs/classify.log": "12:00",
         "tokenizer/tensorboard/events": "12:00",

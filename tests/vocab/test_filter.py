@@ -8,8 +8,11 @@ import torch
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
 from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.errors import ArtifactError, DataError
+from v2l.shards import WHOLE
 from v2l.vocab import filter as filter_module
-from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates
+from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates, nearest_counts
+
+from ..parts import assert_parts_make_the_whole
 
 CPU = torch.device("cpu")
 
@@ -54,14 +57,12 @@ def test_nearest_equals_a_slow_loop_over_all_candidates(vocabulary, orders, top_
         assert numbers == slow_nearest(feature, rows, path, orders, top_k)
 
 
-def test_counts_of_blocks_and_of_shards_add_up(vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_do_not_depend_on_the_size_of_blocks(vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, path = vocabulary
     candidates, features = load_candidates(rows, path), unit_features(50)
-    whole = count_nearest(features, candidates, 60, 5, CPU)
+    whole = nearest_counts(features, candidates, 60, 5, CPU)
     monkeypatch.setattr(filter_module, "PICTURES_AT_ONCE", 7)
-    assert torch.equal(count_nearest(features, candidates, 60, 5, CPU), whole)
-    shards = [count_nearest(part, candidates, 60, 5, CPU) for part in features.split(17)]
-    assert torch.equal(sum(shards), whole)
+    assert torch.equal(nearest_counts(features, candidates, 60, 5, CPU), whole)
     assert whole.sum() == 50 * 5
 
 
@@ -98,18 +99,23 @@ def slow_counts(rows: pd.DataFrame, path: Path, orders: tuple[int, ...]) -> dict
 def build(
     inputs, runtime, folder: Path, codebook_config: CodebookConfig, min_count: int
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows and vectors of the codebook that the stage writes."""
-    filter_vocabulary(
-        **inputs,
-        rows=folder / "rows.parquet",
-        vectors=folder / "vectors.safetensors",
-        config=FilterConfig(top_k=5, min_count=min_count),
-        codebook_config=codebook_config,
-        codebook="tested",
-        runtime=runtime,
-    )
-    kept = read_rows(folder / "rows.parquet", ["ngram_id", "order", "text", "count"])
-    return kept, read_arrays(folder / "vectors.safetensors", ["codebook"])["codebook"]
+    """Rows and vectors of the codebook that the two stages write."""
+    sections = {"config": FilterConfig(top_k=5, min_count=min_count), "codebook_config": codebook_config}
+    counts = folder / "counts.safetensors"
+    count_nearest(**inputs, counts=counts, **sections, codebook="tested", runtime=runtime, shard=WHOLE)
+    given = {name: inputs[name] for name in ("candidates", "embeddings")} | {"counts": counts}
+    outputs = {"rows": folder / "rows.parquet", "vectors": folder / "vectors.safetensors"}
+    filter_vocabulary(**given, **outputs, **sections, codebook="tested")
+    kept = read_rows(outputs["rows"], ["ngram_id", "order", "text", "count"])
+    return kept, read_arrays(outputs["vectors"], ["codebook"])["codebook"]
+
+
+def test_parts_make_the_whole(inputs, tmp_path: Path) -> None:
+    config = {"vocab.filter.top_k": 5, "vocab.codebooks.order_1": CodebookConfig(orders=[1, 2])}
+    whole = assert_parts_make_the_whole("count-nearest", config, inputs, tmp_path, (7, 31), {"codebook": "order_1"})
+    stored = read_arrays(whole["counts"], [])
+    assert stored["pictures"].tolist() == [30]
+    assert stored["counts"].sum() == 30 * 5
 
 
 @pytest.mark.parametrize(("orders", "min_count"), [((1, 2, 3), 3), ((1, 2), 5), ((1,), 9)])
@@ -143,17 +149,24 @@ def test_without_filtering_every_eligible_candidate_of_the_orders_stays(
 
 
 def test_threshold_that_nothing_passes_is_refused(inputs, runtime, tmp_path) -> None:
-    with pytest.raises(DataError, match=r"min_count: no candidate of codebook order_1 has more than 30 counts"):
+    message = (
+        r"min_count: no candidate of codebook tested has more than 30 counts on 30 training pictures; "
+        r"the highest count is \d+$"
+    )
+    with pytest.raises(DataError, match=message):
+        build(inputs, runtime, tmp_path, CodebookConfig(orders=[1]), 30)
+    assert not (tmp_path / "rows.parquet").exists()
+
+
+def test_counts_of_another_vocabulary_are_refused(inputs, runtime, tmp_path) -> None:
+    short = tmp_path / "short.parquet"
+    write_rows(short, pd.read_parquet(inputs["candidates"]).iloc[:57])
+    build(inputs, runtime, tmp_path, CodebookConfig(), 3)
+    with pytest.raises(ArtifactError, match=r"counts\.safetensors: counts: expected 57, one a candidate, found 60"):
         filter_vocabulary(
-            **inputs,
-            rows=tmp_path / "r",
-            vectors=tmp_path / "v",
-            config=FilterConfig(min_count=30),
-            codebook_config=CodebookConfig(orders=[1]),
-            codebook="order_1",
-            runtime=runtime,
-        )
-    assert not (tmp_path / "r").exists()
+            short, inputs["embeddings"], tmp_path / "counts.safetensors", tmp_path / "r", tmp_path / "v",
+            FilterConfig(), CodebookConfig(), "tested",
+        )  # fmt: skip
 
 
 def test_embeddings_of_another_vocabulary_are_refused(vocabulary) -> None:

@@ -6,12 +6,13 @@ TEXT_ENCODER = suite.asset_files("text_encoder")
 rule trunk_features:
     input:
         code=suite.code_files("trunk-features"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         networks=NETWORKS,
     output:
         trunk=f"{RESULTS}/clip/trunk_features.safetensors",
     params:
         parameters("trunk-features"),
+        shard="",
     log:
         f"{RESULTS}/logs/trunk-features.log",
     threads: THREADS
@@ -19,11 +20,32 @@ rule trunk_features:
         suite.command("trunk-features")
 
 
+use rule trunk_features as trunk_features_shard with:
+    output:
+        trunk=RESULTS + "/clip/shards/{scatteritem}.safetensors",
+    params:
+        parameters("trunk-features"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/trunk-features/{scatteritem}.log",
+
+
+rule merge_trunk_features:
+    input:
+        gather.trunk_features(RESULTS + "/clip/shards/{scatteritem}.safetensors"),
+    output:
+        *rules.trunk_features.output,
+    log:
+        RESULTS + "/logs/trunk-features/merge.log",
+    shell:
+        suite.merge_command("trunk-features")
+
+
 rule train_clip:
     input:
         code=suite.code_files("train-clip"),
-        manifest=rules.emoji.output.manifest,
-        trunk=rules.trunk_features.output.trunk,
+        manifest=MANIFEST,
+        trunk=expand(rules.trunk_features.output.trunk),
         text_encoder=TEXT_ENCODER,
     output:
         head=f"{RESULTS}/clip/head.safetensors",
@@ -40,13 +62,14 @@ rule train_clip:
 rule image_features:
     input:
         code=suite.code_files("image-features"),
-        manifest=rules.emoji.output.manifest,
-        trunk=rules.trunk_features.output.trunk,
+        manifest=MANIFEST,
+        trunk=expand(rules.trunk_features.output.trunk),
         head=rules.train_clip.output.head,
     output:
         features=f"{RESULTS}/clip/image_features.safetensors",
     params:
         parameters("image-features"),
+        shard="",
     log:
         f"{RESULTS}/logs/image-features.log",
     threads: THREADS

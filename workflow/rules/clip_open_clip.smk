@@ -7,15 +7,37 @@ CLIP_METRICS = []
 rule image_features:
     input:
         code=suite.code_files("image-features"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         trunk=[],
         head=[],
     output:
         features=f"{RESULTS}/clip/image_features.safetensors",
     params:
         parameters("image-features"),
+        shard="",
     log:
         f"{RESULTS}/logs/image-features.log",
     threads: THREADS
     shell:
         suite.command("image-features")
+
+
+use rule image_features as image_features_shard with:
+    output:
+        features=RESULTS + "/clip/shards/{scatteritem}.safetensors",
+    params:
+        parameters("image-features"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/image-features/{scatteritem}.log",
+
+
+rule merge_image_features:
+    input:
+        gather.image_features(RESULTS + "/clip/shards/{scatteritem}.safetensors"),
+    output:
+        *rules.image_features.output,
+    log:
+        RESULTS + "/logs/image-features/merge.log",
+    shell:
+        suite.merge_command("image-features")

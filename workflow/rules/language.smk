@@ -11,12 +11,34 @@ rule classify:
         predictions=RESULTS + "/classify/predictions_{run}.parquet",
     params:
         parameters("classify"),
+        shard="",
     log:
         RESULTS + "/logs/classify_{run}.log",
     threads: THREADS
     priority: 1  # the longest jobs
     shell:
         suite.command("classify")
+
+
+use rule classify as classify_shard with:
+    output:
+        predictions=RESULTS + "/classify/shards/{run}/{scatteritem}.parquet",
+    params:
+        parameters("classify"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/classify_{run}/{scatteritem}.log",
+
+
+rule merge_classify:
+    input:
+        gather.classify(RESULTS + "/classify/shards/{{run}}/{scatteritem}.parquet"),
+    output:
+        *rules.classify.output,
+    log:
+        RESULTS + "/logs/classify_{run}/merge.log",
+    shell:
+        suite.merge_command("classify")
 
 
 rule classify_metrics:
@@ -34,10 +56,10 @@ rule classify_metrics:
 rule semantics:
     input:
         code=suite.code_files("semantics"),
-        manifest=rules.emoji.output.manifest,
-        features=rules.image_features.output.features,
-        candidates=rules.expand.output.candidates,
-        embeddings=rules.embed.output.embeddings,
+        manifest=MANIFEST,
+        features=expand(rules.image_features.output.features),
+        candidates=expand(rules.expand.output.candidates),
+        embeddings=expand(rules.embed.output.embeddings),
         global_vectors=expand(rules.filter.output.vectors, codebook=SUITE.vocab.codebooks),
         global_tokens=expand(rules.global_tokens.output.tokens, codebook=SUITE.vocab.codebooks),
     output:
@@ -66,13 +88,14 @@ rule semantics_metrics:
 rule caption:
     input:
         code=suite.code_files("caption"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         words=MAIN_WORDS,
         needs=LLM,
     output:
         predictions=f"{RESULTS}/caption/predictions.parquet",
     params:
         parameters("caption"),
+        shard="",
     log:
         f"{RESULTS}/logs/caption.log",
     threads: THREADS
@@ -80,10 +103,31 @@ rule caption:
         suite.command("caption")
 
 
+use rule caption as caption_shard with:
+    output:
+        predictions=RESULTS + "/caption/shards/{scatteritem}.parquet",
+    params:
+        parameters("caption"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/caption/{scatteritem}.log",
+
+
+rule merge_caption:
+    input:
+        gather.caption(RESULTS + "/caption/shards/{scatteritem}.parquet"),
+    output:
+        *rules.caption.output,
+    log:
+        RESULTS + "/logs/caption/merge.log",
+    shell:
+        suite.merge_command("caption")
+
+
 rule caption_metrics:
     input:
         code=suite.code_files("caption-metrics"),
-        predictions=rules.caption.output.predictions,
+        predictions=expand(rules.caption.output.predictions),
     output:
         metrics=f"{RESULTS}/caption/metrics.json",
     params:
@@ -97,14 +141,15 @@ rule caption_metrics:
 rule vqa:
     input:
         code=suite.code_files("vqa"),
-        manifest=rules.emoji.output.manifest,
-        questions=rules.questions.output.questions,
+        manifest=MANIFEST,
+        questions=QUESTIONS,
         words=MAIN_WORDS,
         needs=LLM,
     output:
         predictions=f"{RESULTS}/vqa/predictions.parquet",
     params:
         parameters("vqa"),
+        shard="",
     log:
         f"{RESULTS}/logs/vqa.log",
     threads: THREADS
@@ -112,10 +157,31 @@ rule vqa:
         suite.command("vqa")
 
 
+use rule vqa as vqa_shard with:
+    output:
+        predictions=RESULTS + "/vqa/shards/{scatteritem}.parquet",
+    params:
+        parameters("vqa"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/vqa/{scatteritem}.log",
+
+
+rule merge_vqa:
+    input:
+        gather.vqa(RESULTS + "/vqa/shards/{scatteritem}.parquet"),
+    output:
+        *rules.vqa.output,
+    log:
+        RESULTS + "/logs/vqa/merge.log",
+    shell:
+        suite.merge_command("vqa")
+
+
 rule vqa_metrics:
     input:
         code=suite.code_files("vqa-metrics"),
-        predictions=rules.vqa.output.predictions,
+        predictions=expand(rules.vqa.output.predictions),
     output:
         metrics=f"{RESULTS}/vqa/metrics.json",
     log:

@@ -4,7 +4,7 @@
 rule reconstruct:
     input:
         code=suite.code_files("reconstruct"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         global_tokens=MAIN_GLOBAL_TOKENS,
         local_tokens=rules.local_tokens.output.tokens,
         tokenizer=rules.train.output.tokenizer,
@@ -30,6 +30,8 @@ rule reconstruct_metrics:
         features=expand(rules.reconstruct.output.features, name=SUITE.tokenizers),
     output:
         metrics=f"{RESULTS}/reconstruct/metrics.json",
+    params:
+        parameters("reconstruct-metrics"),
     log:
         f"{RESULTS}/logs/reconstruct-metrics.log",
     shell:
@@ -39,8 +41,10 @@ rule reconstruct_metrics:
 rule restore:
     input:
         code=suite.code_files("restore"),
-        manifest=rules.emoji.output.manifest,
-        tokenizer=rules.train.output.tokenizer,
+        manifest=MANIFEST,
+        tokenizer=lambda wildcards: expand(
+            rules.train.output.tokenizer, name=SUITE.restore.runs[wildcards.name].tokenizer
+        ),
         global_tokens=MAIN_GLOBAL_TOKENS,
         global_vectors=MAIN_VECTORS,
         networks=NETWORKS,
@@ -52,6 +56,7 @@ rule restore:
         examples=RESULTS + "/restore/examples_{name}.parquet",
     params:
         parameters("restore"),
+        shard="",
     log:
         RESULTS + "/logs/restore_{name}.log",
     threads: THREADS
@@ -59,13 +64,42 @@ rule restore:
         suite.command("restore")
 
 
+use rule restore as restore_shard with:
+    output:
+        rows=RESULTS + "/restore/shards/{name}/{scatteritem}_rows.parquet",
+        decisions=RESULTS + "/restore/shards/{name}/{scatteritem}_decisions.parquet",
+        features=RESULTS + "/restore/shards/{name}/{scatteritem}_features.safetensors",
+        examples=RESULTS + "/restore/shards/{name}/{scatteritem}_examples.parquet",
+    params:
+        parameters("restore"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/restore_{name}/{scatteritem}.log",
+
+
+rule merge_restore:
+    input:
+        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_rows.parquet"),
+        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_decisions.parquet"),
+        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_features.safetensors"),
+        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_examples.parquet"),
+    output:
+        *rules.restore.output,
+    log:
+        RESULTS + "/logs/restore_{name}/merge.log",
+    shell:
+        suite.merge_command("restore")
+
+
 rule restore_metrics:
     input:
         code=suite.code_files("restore-metrics"),
-        rows=expand(rules.restore.output.rows, name=SUITE.restore.tokenizers),
-        features=expand(rules.restore.output.features, name=SUITE.restore.tokenizers),
+        rows=expand(rules.restore.output.rows, name=SUITE.restore.runs),
+        features=expand(rules.restore.output.features, name=SUITE.restore.runs),
     output:
         metrics=f"{RESULTS}/restore/metrics.json",
+    params:
+        parameters("restore-metrics"),
     log:
         f"{RESULTS}/logs/restore-metrics.log",
     shell:
@@ -75,7 +109,7 @@ rule restore_metrics:
 rule tune_lora:
     input:
         code=suite.code_files("tune-lora"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         local_tokens=MAIN_LOCAL_TOKENS,
         needs=LLM,
     output:
@@ -94,7 +128,7 @@ rule tune_lora:
 rule masked:
     input:
         code=suite.code_files("masked"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         local_tokens=MAIN_LOCAL_TOKENS,
         global_tokens=MAIN_GLOBAL_TOKENS,
         global_vectors=MAIN_VECTORS,

@@ -2,8 +2,8 @@
 
 # What a kind of tokenizer may learn from besides pictures.
 SOURCES = {
-    "features": rules.image_features.output.features,
-    "embeddings": rules.embed.output.embeddings,
+    "features": expand(rules.image_features.output.features),
+    "embeddings": expand(rules.embed.output.embeddings),
     "global_vectors": MAIN_VECTORS,
     "llm_embeddings": rules.llm_embeddings.output.embeddings,
 }
@@ -13,7 +13,7 @@ rule train:
     input:
         unpack(lambda wildcards: suite.read_by(SUITE, wildcards.name, SOURCES)),
         code=suite.code_files("train"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         networks=NETWORKS,
     output:
         tokenizer=RESULTS + "/tokenizer/{name}.safetensors",
@@ -23,15 +23,17 @@ rule train:
     log:
         RESULTS + "/logs/train_{name}.log",
     threads: THREADS
+    resources:
+        nodes=SUITE.runtime.nodes,
     shell:
-        suite.command("train")
+        "exec " + suite.command("train")  # in the shell's place, so that SIGTERM reaches it
 
 
 rule global_tokens:
     input:
         code=suite.code_files("global-tokens"),
-        manifest=rules.emoji.output.manifest,
-        features=rules.image_features.output.features,
+        manifest=MANIFEST,
+        features=expand(rules.image_features.output.features),
         global_vectors=rules.filter.output.vectors,
     output:
         tokens=RESULTS + "/tokens/global_{codebook}.parquet",
@@ -47,7 +49,7 @@ rule global_tokens:
 rule local_tokens:
     input:
         code=suite.code_files("local-tokens"),
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
         tokenizer=rules.train.output.tokenizer,
         # The usage of codes and the tuning of the LLM are about all pictures of the main tokenizer.
         selection=branch(lambda wildcards: wildcards.name == MAIN_TOKENIZER, [], rules.evaluation.output.evaluation),
@@ -55,11 +57,33 @@ rule local_tokens:
         tokens=RESULTS + "/tokens/local_{name}.parquet",
     params:
         parameters("local-tokens"),
+        shard="",
     log:
         RESULTS + "/logs/local-tokens_{name}.log",
     threads: THREADS
     shell:
         suite.command("local-tokens")
+
+
+use rule local_tokens as local_tokens_shard with:
+    output:
+        tokens=RESULTS + "/tokens/shards/{name}/{scatteritem}.parquet",
+    params:
+        parameters("local-tokens"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/local-tokens_{name}/{scatteritem}.log",
+
+
+rule merge_local_tokens:
+    input:
+        gather.local_tokens(RESULTS + "/tokens/shards/{{name}}/{scatteritem}.parquet"),
+    output:
+        *rules.local_tokens.output,
+    log:
+        RESULTS + "/logs/local-tokens_{name}/merge.log",
+    shell:
+        suite.merge_command("local-tokens")
 
 
 MAIN_GLOBAL_TOKENS = expand(rules.global_tokens.output.tokens, **CODEBOOK)
@@ -85,7 +109,7 @@ rule local_words:
     input:
         code=suite.code_files("local-words"),
         local_tokens=rules.local_tokens.output.tokens,
-        candidates=rules.expand.output.candidates,
+        candidates=expand(rules.expand.output.candidates),
     output:
         words=RESULTS + "/words/{name}.parquet",
     wildcard_constraints:
@@ -105,7 +129,7 @@ rule usage:
         global_tokens=MAIN_GLOBAL_TOKENS,
         local_tokens=MAIN_LOCAL_TOKENS,
         global_rows=MAIN_ROWS,
-        manifest=rules.emoji.output.manifest,
+        manifest=MANIFEST,
     output:
         rows=f"{RESULTS}/tokens/usage.parquet",
         metrics=f"{RESULTS}/tokens/metrics.json",

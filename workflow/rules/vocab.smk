@@ -19,7 +19,7 @@ rule expand:
 rule embed:
     input:
         code=suite.code_files("embed"),
-        candidates=rules.expand.output.candidates,
+        candidates=expand(rules.expand.output.candidates),
         text_encoder=TEXT_ENCODER,
     output:
         embeddings=f"{RESULTS}/vocab/embeddings.safetensors",
@@ -35,7 +35,7 @@ rule embed:
 rule llm_embeddings:
     input:
         code=suite.code_files("llm-embeddings"),
-        candidates=rules.expand.output.candidates,
+        candidates=expand(rules.expand.output.candidates),
         needs=LLM,
     output:
         embeddings=f"{RESULTS}/vocab/llm_embeddings.safetensors",
@@ -48,13 +48,52 @@ rule llm_embeddings:
         suite.command("llm-embeddings")
 
 
+rule count_nearest:
+    input:
+        code=suite.code_files("count-nearest"),
+        candidates=expand(rules.expand.output.candidates),
+        embeddings=expand(rules.embed.output.embeddings),
+        features=expand(rules.image_features.output.features),
+        manifest=MANIFEST,
+    output:
+        counts=RESULTS + "/vocab/counts_{codebook}.safetensors",
+    params:
+        parameters("count-nearest"),
+        shard="",
+    log:
+        RESULTS + "/logs/count-nearest_{codebook}.log",
+    threads: THREADS
+    shell:
+        suite.command("count-nearest")
+
+
+use rule count_nearest as count_nearest_shard with:
+    output:
+        counts=RESULTS + "/vocab/shards/{codebook}/{scatteritem}.safetensors",
+    params:
+        parameters("count-nearest"),
+        shard=suite.shard_option,
+    log:
+        RESULTS + "/logs/count-nearest_{codebook}/{scatteritem}.log",
+
+
+rule merge_count_nearest:
+    input:
+        gather.count_nearest(RESULTS + "/vocab/shards/{{codebook}}/{scatteritem}.safetensors"),
+    output:
+        *rules.count_nearest.output,
+    log:
+        RESULTS + "/logs/count-nearest_{codebook}/merge.log",
+    shell:
+        suite.merge_command("count-nearest")
+
+
 rule filter:
     input:
         code=suite.code_files("filter"),
-        candidates=rules.expand.output.candidates,
-        embeddings=rules.embed.output.embeddings,
-        features=rules.image_features.output.features,
-        manifest=rules.emoji.output.manifest,
+        candidates=expand(rules.expand.output.candidates),
+        embeddings=expand(rules.embed.output.embeddings),
+        counts=rules.count_nearest.output.counts,
     output:
         rows=RESULTS + "/vocab/codebook_{codebook}.parquet",
         vectors=RESULTS + "/vocab/codebook_{codebook}.safetensors",
@@ -62,7 +101,6 @@ rule filter:
         parameters("filter"),
     log:
         RESULTS + "/logs/filter_{codebook}.log",
-    threads: THREADS
     shell:
         suite.command("filter")
 

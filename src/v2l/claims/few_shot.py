@@ -9,7 +9,20 @@ import pandas as pd
 from v2l.claims.statistics import Claim, item_means, judged, paired_difference, untested
 from v2l.graph.spec import MAIN_TOKENIZER
 
-COLUMNS = ["run", "episode_id", "query_id", "ways", "num_global", "setting", "induction", "shots", "repeats", "correct"]
+COLUMNS = [
+    "run",
+    "words",
+    "llm_parameters",
+    "episode_id",
+    "query_id",
+    "ways",
+    "num_global",
+    "setting",
+    "induction",
+    "shots",
+    "repeats",
+    "correct",
+]
 BASELINES = {"vqgan": "VQ-GAN", "lqae": "LQAE-like", "spae": "SPAE-like"}
 
 
@@ -35,6 +48,30 @@ def few_shot_claims(predictions: Mapping[str, tuple[Path, pd.DataFrame]], llm: s
         else untested(claims[name], "no few-shot run of this baseline")
         for name in BASELINES
     ]
+
+
+def larger_llms(predictions: Mapping[str, tuple[Path, pd.DataFrame]], llm: str) -> Claim:
+    """The largest against the smallest of the LLMs that read V2L's words, on the same episodes and settings."""
+    claim = Claim(
+        "larger_llms", "Larger LLMs do better.",
+        "few-shot accuracy of the largest minus the smallest LLM, settings with induction", "points", llm,
+    )  # fmt: skip
+    own = predictions.get(MAIN_TOKENIZER)
+    if own is None:
+        return untested(claim, "no few-shot run of V2L")
+    alike = ["words", "num_global", "setting"]
+    cells = {tuple(cell) for cell in own[1][alike].drop_duplicates().to_numpy()}
+    sizes = {
+        int(rows["llm_parameters"].iloc[0]): (file, rows)
+        for file, rows in predictions.values()
+        if {tuple(cell) for cell in rows[alike].drop_duplicates().to_numpy()} == cells
+    }
+    if len(sizes) < 2:
+        return untested(claim, f"one LLM in this run, {llm}")
+    (file, smallest), (other, largest) = sizes[min(sizes)], sizes[max(sizes)]
+    pair = [item_means(rows[rows["induction"]], "episode_id", "correct") for rows in (largest, smallest)]
+    claim = replace(claim, scale=f"{max(sizes) / 1e9:.1f} against {min(sizes) / 1e9:.1f} billion weights")
+    return judged(claim, paired_difference(*pair), [file, other], factor=100)
 
 
 def _statements(scale: str) -> dict[str, Claim]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from v2l.artifacts import read_rows, write_json
 from v2l.claims.few_shot import COLUMNS as FEW_SHOT_COLUMNS
-from v2l.claims.few_shot import few_shot_claims
+from v2l.claims.few_shot import few_shot_claims, larger_llms
 from v2l.claims.language import ANSWER_COLUMNS, CAPTION_COLUMNS, answer_claims, caption_claims
 from v2l.claims.pictures import (
     MASKED_COLUMNS,
@@ -20,7 +20,6 @@ from v2l.claims.pictures import (
 )
 from v2l.claims.semantics import COLUMNS as SEMANTICS_COLUMNS
 from v2l.claims.semantics import semantics_claims
-from v2l.claims.statistics import Claim
 from v2l.config.claims import ClaimsConfig
 from v2l.config.llm import LlmConfig
 from v2l.errors import ArtifactError
@@ -39,22 +38,18 @@ def claims(
     llm: LlmConfig,
 ) -> None:
     """Writes the claims as a list of records, in the order of the paper's tables. Raises ArtifactError."""
+    few_shot = _by_name(classify, "run", FEW_SHOT_COLUMNS)
     judged = [
-        *few_shot_claims(_by_name(classify, "run", FEW_SHOT_COLUMNS), llm.source),
+        *few_shot_claims(few_shot, llm.source),
         *semantics_claims(semantics, read_rows(semantics, SEMANTICS_COLUMNS), config.margin),
         *reconstruction_claims(_by_name(reconstruct, "tokenizer", RECONSTRUCTION_COLUMNS)),
         *restoration_claims(_by_name(restore, "tokenizer", RESTORATION_COLUMNS), llm.source),
         *masked_claims(masked, read_rows(masked, MASKED_COLUMNS), llm.source),
         *caption_claims(caption, read_rows(caption, CAPTION_COLUMNS), llm.source),
         *answer_claims(vqa, read_rows(vqa, ANSWER_COLUMNS), llm.source),
-        larger_llms(llm.source),
+        larger_llms(few_shot, llm.source),
     ]
     write_json(claims, [asdict(claim) for claim in judged])
-
-
-def larger_llms(source: str) -> Claim:
-    """A configuration has one LLM, so this claim needs runs of several configurations side by side."""
-    return Claim("larger_llms", "Larger LLMs do better.", "none", "", f"one LLM in this run, {source}")
 
 
 def _by_name(files: Sequence[Path], column: str, columns: list[str]) -> dict[str, tuple[Path, pd.DataFrame]]:

@@ -3,26 +3,14 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from v2l.artifacts import read_arrays, write_arrays
+from v2l.clip.pictures import encode_pictures
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
-from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import read_manifest
-from v2l.models.clip import Clip, load_clip, load_head
-from v2l.progress import Progress
+from v2l.models.clip import load_clip, load_head
 from v2l.runtime import Runtime
-
-
-def encode_pictures(model: Clip, manifest: Path, paths: list[str], batch_size: int) -> Tensor:
-    """Runs the image tower over pictures -> [N, d] float32, unit length."""
-    parts = []
-    with Progress("image features", len(paths), "pictures") as progress:
-        for start in range(0, len(paths), batch_size):
-            batch = paths[start : start + batch_size]
-            parts.append(model.encode_image(to_tensor(load_pictures(manifest, batch, model.size_px))))
-            progress.advance(len(batch))
-    return torch.cat(parts)
+from v2l.shards import WHOLE, Shard
 
 
 def image_features(
@@ -32,14 +20,19 @@ def image_features(
     runtime: Runtime,
     trunk: Path | None = None,
     head: Path | None = None,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes ``features`` [N, d] float32 in manifest order.
 
     The locked-text model applies its head to the stored trunk features; an open_clip model reads the pictures.
     """
     if trunk is not None and head is not None:
-        vectors = load_head(head)(torch.from_numpy(read_arrays(trunk, ["features"])["features"]))
+        # all at once, then the part: a product of another shape may differ in its last bits
+        vectors = shard.of(load_head(head)(torch.from_numpy(read_arrays(trunk, ["features"])["features"])))
     else:
-        paths = read_manifest(manifest)["path"].tolist()
-        vectors = encode_pictures(load_clip(clip, runtime), manifest, paths, runtime.image_batch)
+        paths = shard.of(read_manifest(manifest)["path"].tolist())
+        model = load_clip(clip, runtime)
+        vectors = encode_pictures(
+            model.encode_image, manifest, paths, model.size_px, "image features", runtime.image_batch
+        )
     write_arrays(features, {"features": vectors.numpy()})

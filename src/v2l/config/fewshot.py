@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from v2l.config.base import ItemName, NonNegativeInt, PositiveInt, Section
+from v2l.config.llm import LlmConfig
 
 
 class InductionSetting(Section):
@@ -47,6 +48,7 @@ class RunConfig(Section):
         None, description="only these numbers of ways; default: all"
     )
     separator: str | None = Field(None, description="between an image's words; default: that of all runs")
+    llm: LlmConfig | None = Field(None, description="who answers; default: the LLM of the vocabulary")
 
     @property
     def max_shots(self) -> int:

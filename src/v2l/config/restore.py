@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from v2l.config.base import Fraction, ItemName, NonNegativeInt, PositiveFloat, PositiveInt, Section
+from v2l.config.llm import LlmConfig
 
 Task = Literal["inpainting", "outpainting", "deblurring", "rotation", "shift"]
 
@@ -85,8 +86,15 @@ class RestoreProtocol(Section):
         return region
 
 
+class RestoreRun(Section):
+    """Whose tokens are restored, and by which LLM."""
+
+    tokenizer: ItemName
+    llm: LlmConfig | None = Field(None, description="who predicts the tokens; default: the LLM of the vocabulary")
+
+
 class RestoreConfig(Section):
     """Restoration in context."""
 
-    tokenizers: Annotated[list[ItemName], Field(min_length=1)] = ["v2l"]
+    runs: Annotated[dict[ItemName, RestoreRun], Field(min_length=1)] = {"v2l": RestoreRun(tokenizer="v2l")}
     protocol: RestoreProtocol = RestoreProtocol()

@@ -16,15 +16,17 @@ from v2l.config.base import ItemName, NonNegativeInt, PositiveInt, Section
 from v2l.config.caption import CaptionConfig
 from v2l.config.claims import ClaimsConfig
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
-from v2l.config.data import DataConfig, EpisodesConfig
+from v2l.config.data import EmojiConfig, EpisodesConfig
 from v2l.config.fewshot import FewShotConfig
 from v2l.config.figures import FiguresConfig
+from v2l.config.frechet import FrechetConfig
 from v2l.config.llm import LlmConfig
 from v2l.config.masked import MaskedConfig
 from v2l.config.reconstruct import ReconstructConfig
 from v2l.config.restore import RestoreConfig
 from v2l.config.runtime import RuntimeConfig
 from v2l.config.semantics import SemanticsConfig
+from v2l.config.sources import SourcesConfig
 from v2l.config.tokenizer import AnyTokenizerConfig, TokensConfig
 from v2l.config.train import TrainConfig
 from v2l.config.vocab import VocabConfig
@@ -45,9 +47,12 @@ class Config(Section):
         1, description="CPU threads of one job; they share sums, so another number may change the last bits of a result"
     )
     runtime: RuntimeConfig = RuntimeConfig()
-    data: DataConfig
+    data: Annotated[EmojiConfig | SourcesConfig, Field(discriminator="kind")]
     clip: Annotated[LockedTextConfig | OpenClipConfig, Field(discriminator="kind")]
     llm: LlmConfig
+    release: Path | None = Field(
+        None, description="folder of the authors' released files, taken over in place of making vocabulary and V2L"
+    )
     vocab: VocabConfig
     tokenizers: dict[ItemName, AnyTokenizerConfig]
     train: TrainConfig
@@ -57,6 +62,7 @@ class Config(Section):
     caption: CaptionConfig = CaptionConfig()
     vqa: VqaConfig = VqaConfig()
     reconstruct: ReconstructConfig
+    frechet: FrechetConfig = FrechetConfig()
     semantics: SemanticsConfig
     restore: RestoreConfig = RestoreConfig()
     masked: MaskedConfig = MaskedConfig()
@@ -73,9 +79,10 @@ class Config(Section):
 def _check_tokenizers(config: Config) -> None:
     if getattr(config.tokenizers.get(MAIN_TOKENIZER), "kind", None) != "v2l":
         raise ValueError(f"tokenizers: expected one of kind v2l under the name {MAIN_TOKENIZER}, the paper's own")
-    for name in config.restore.tokenizers:
+    for run, restored in config.restore.runs.items():
+        name = restored.tokenizer
         if name not in config.tokenizers:
-            raise ValueError(f"restore.tokenizers: expected names of tokenizers, found {name}")
+            raise ValueError(f"restore.runs.{run}.tokenizer: expected the name of a tokenizer, found {name}")
         for task in config.restore.protocol.tasks:
             try:
                 config.restore.protocol.region(task, config.tokenizers[name].grid)
@@ -84,15 +91,12 @@ def _check_tokenizers(config: Config) -> None:
 
 
 def _check_fewshot(config: Config) -> None:
-    ways = max(config.episodes.ways)
-    if config.data.max_classes is not None and ways > config.data.max_classes:
-        raise ValueError(
-            f"episodes.ways: {ways}-way needs at least {ways} classes, "
-            f"data.max_classes allows {config.data.max_classes}"
-        )
+    ways, limit = max(config.episodes.ways), getattr(config.data, "max_classes", None)
+    if limit is not None and ways > limit:
+        raise ValueError(f"episodes.ways: {ways}-way needs at least {ways} classes, data.max_classes allows {limit}")
     sources = [*config.vocab.codebooks, *config.tokenizers]
     for name, run in config.fewshot.runs.items():
-        if run.max_shots > config.episodes.shots:
+        if config.episodes.release is None and run.max_shots > config.episodes.shots:
             raise ValueError(
                 f"fewshot.runs.{name}: {run.max_shots} shots are asked for, "
                 f"episodes.shots draws {config.episodes.shots}"
@@ -123,8 +127,8 @@ def _check_num_global(config: Config) -> None:
 
 def _describe(error: dict[str, Any]) -> str:
     # Below a section of several kinds pydantic names the kind as well; users do not.
-    kind = {"clip": 1, "tokenizers": 2}.get(error["loc"][0] if error["loc"] else "")
-    key = ".".join(str(part) for place, part in enumerate(error["loc"]) if place != kind) or "(top level)"
+    kinds = {"clip": {1}, "data": {1, 4}, "tokenizers": {2}}.get(error["loc"][0] if error["loc"] else "", set())
+    key = ".".join(str(part) for place, part in enumerate(error["loc"]) if place not in kinds) or "(top level)"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if error["type"] == "missing":

@@ -14,7 +14,7 @@ import pandas as pd
 from v2l.artifacts import write_rows
 from v2l.config.caption import CaptionConfig
 from v2l.config.llm import LlmConfig
-from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
+from v2l.data.manifest import CAPTION, evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.experiments.in_context import (
     NO_PROMPT,
@@ -31,6 +31,7 @@ from v2l.metrics.caption_scores import score_captions, tokenize
 from v2l.models.llm import load_llm
 from v2l.prompts.caption import caption_prompt
 from v2l.runtime import Runtime
+from v2l.shards import WHOLE, Shard
 
 MOST_FREQUENT = "most frequent caption"
 CONDITIONS = (PICTURE_WORDS, RANDOM_WORDS, MOST_FREQUENT)
@@ -49,6 +50,7 @@ def caption(
     llm: LlmConfig,
     seed: int,
     runtime: Runtime,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes a row a held-out picture and condition, with the scores of its caption (see `score_captions`).
 
@@ -57,18 +59,20 @@ def caption(
     too few words, and ModelError if a prompt exceeds the LLM's context.
     """
     pictures = read_manifest(manifest)
-    captions = read_captions(pictures, manifest)
-    training, heldout = training_rows(pictures)["image_id"].tolist(), heldout_rows(pictures)["image_id"].tolist()
+    used = [rows(pictures, CAPTION) for rows in (training_rows, heldout_rows)]
+    captions = read_captions(pd.concat(used), manifest)
+    training, heldout = (rows["image_id"].tolist() for rows in used)
     if len(heldout) < 2:
         raise DataError(f"{manifest}: captions are scored on 2 or more held-out pictures, found {len(heldout)}")
     chosen = [heldout[i] for i in evenly_spaced(len(heldout), config.max_images)]
     picture_words = Words(words, config.num_global, config.separator, seed)
-    queries = make_queries(chosen, training, captions, picture_words, config, seed)
+    queries = make_queries(shard.of(chosen), training, captions, picture_words, config, seed)
     answers = answer_queries(queries, load_llm(llm, runtime), config.max_new_tokens, "captioning")
     floor = most_frequent(text for image_id in training for text in captions[image_id])
-    table = prediction_rows(answers, floor, captions)
+    table = prediction_rows(answers, floor, captions, chosen)
     write_rows(predictions, table)
-    logger.info("%d pictures, CIDEr-D %s", len(chosen), table.groupby("condition")["cider_d"].mean().round(3).to_dict())
+    scored = table["image_id"].nunique()
+    logger.info("%d pictures, CIDEr-D %s", scored, table.groupby("condition")["cider_d"].mean().round(3).to_dict())
 
 
 def read_captions(pictures: pd.DataFrame, manifest: Path) -> dict[str, list[str]]:
@@ -108,23 +112,32 @@ def make_queries(
     return queries
 
 
-def prediction_rows(answers: Sequence[Answer], floor: str, captions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """One row a condition and picture, pictures in the order of the answers.
+def prediction_rows(
+    answers: Sequence[Answer], floor: str, captions: Mapping[str, Sequence[str]], scored: Sequence[str]
+) -> pd.DataFrame:
+    """One row a picture and condition, pictures in the order of the answers.
 
     floor: the caption that every picture gets in the condition without LLM.
+    scored: the pictures whose references say how rare an n-gram is, those of the answers among them.
     """
-    image_ids = dict.fromkeys(answer.query.item_id for answer in answers)
+    image_ids = list(dict.fromkeys(answer.query.item_id for answer in answers))
     outputs: dict[str, list[_Output]] = {condition: [] for condition in CONDITIONS}
     for answer in answers:
         outputs[answer.query.condition].append((answer.query.item_id, answer.text, answer.prompt_columns))
     outputs[MOST_FREQUENT] = [(image_id, floor, NO_PROMPT) for image_id in image_ids]
-    return pd.concat([_condition_rows(*item, captions) for item in outputs.items()], ignore_index=True)
+    table = pd.concat([_condition_rows(*item, captions, scored) for item in outputs.items()])
+    return table.sort_index(kind="stable").reset_index(drop=True)  # picture by picture
 
 
-def _condition_rows(condition: str, outputs: Sequence[_Output], captions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The rows of one condition; their scores are those of its whole set of captions."""
+def _condition_rows(
+    condition: str, outputs: Sequence[_Output], captions: Mapping[str, Sequence[str]], scored: Sequence[str]
+) -> pd.DataFrame:
     image_ids, predictions, prompts = zip(*outputs, strict=True)
+    given = dict(zip(image_ids, predictions, strict=True))
+    # A picture's scores depend on all references but on no other caption, so any stands for those of other shards.
+    candidates = [given.get(image_id, captions[image_id][0]) for image_id in scored]
+    scores = score_captions(candidates, [list(captions[image_id]) for image_id in scored])
+    scores = scores.set_axis(list(scored), axis=0).loc[list(image_ids)].reset_index(drop=True)
     references = [list(captions[image_id]) for image_id in image_ids]
-    scores = score_captions(predictions, references)
     columns = {"image_id": image_ids, "condition": condition, "prediction": predictions, "references": references}
     return pd.concat([pd.DataFrame(columns), scores, pd.DataFrame(prompts)], axis=1)

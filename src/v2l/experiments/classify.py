@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import pandas as pd
 from v2l.artifacts import write_rows
 from v2l.config.fewshot import AnswerConfig, InductionSetting, RunConfig
 from v2l.config.llm import LlmConfig
-from v2l.data.episodes import Episode, chosen_episodes, read_episodes, used_pictures
+from v2l.data.episodes import Episode, chosen_episodes, episodes_by_shots, read_episodes, used_pictures
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Decoding, Free, OneOf
 from v2l.models.llm_generation import Request, shared_segments
 from v2l.prompts.fewshot import ANSWER_CUE, ANSWER_LEAD, BLOCK_START, classification_prompt, join_words
 from v2l.runtime import Runtime
+from v2l.shards import WHOLE, Shard
 from v2l.words.spelling import read_words
 
 logger = logging.getLogger(__name__)
@@ -43,27 +44,40 @@ def classify(
     run: str,
     llm: LlmConfig,
     runtime: Runtime,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes one row a decision of the run called ``run``, ordered by episode, Kg and setting as in the configuration.
 
     Raises ArtifactError if a picture has no words, and ModelError if a prompt exceeds the LLM's context.
     """
-    drawn = chosen_episodes(read_episodes(episodes), run_config)
+    everyone = chosen_episodes(read_episodes(episodes), run_config)
+    drawn = shard.of(everyone)
+    answered = {shots: set(episodes_by_shots(everyone, shots)) for shots in {s.shots for s in run_config.settings}}
     read = read_words(words, used_pictures(drawn, run_config.max_shots), max(run_config.num_global))
     separator = answer.separator if run_config.separator is None else run_config.separator
-    decisions = make_decisions(drawn, read, run_config, separator)
-    model = load_llm(llm, runtime)
+    decisions = make_decisions(drawn, answered, read, run_config, separator)
+    source = run_config.llm or llm
+    model = load_llm(source, runtime)
     requests = make_requests(decisions, model, answer)
     answers = model.decode(model.generate(requests, f"classification, {run}"))
-    table = prediction_rows(decisions, requests, answers).assign(run=run, words=run_config.words)
+    table = prediction_rows(decisions, requests, answers).assign(
+        run=run, words=run_config.words, llm=source.source, llm_parameters=model.num_parameters
+    )
     write_rows(predictions, table)
     logger.info("%s: %d decisions, %.3f correct", run, len(table), table["correct"].mean())
 
 
 def make_decisions(
-    episodes: Sequence[Episode], words: Mapping[str, Sequence[str]], run: RunConfig, separator: str
+    episodes: Sequence[Episode],
+    answered: Mapping[int, Collection[Episode]],
+    words: Mapping[str, Sequence[str]],
+    run: RunConfig,
+    separator: str,
 ) -> list[Decision]:
-    """Every episode with every Kg in every setting. words: texts of each picture, best first."""
+    """Every episode with every Kg in every setting that answers it.
+
+    answered: by K. words: texts of each picture, best first.
+    """
 
     def read(image_id: str, num_global: int) -> str:
         return join_words(words[image_id][:num_global], separator)
@@ -84,6 +98,7 @@ def make_decisions(
         for episode in episodes
         for num_global in run.num_global
         for setting in run.settings
+        if episode in answered[setting.shots]
     ]
 
 

@@ -12,10 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from v2l.config.frechet import FrechetConfig
 from v2l.metrics.images import psnr, ssim
-from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, Lpips, load_trunk
+from v2l.models.inception import load_inception
+from v2l.models.perceptual import Lpips, Vgg16Features
 
 PASS_PICTURES = 16  # always so many, the last ones repeated: another number may change the last bits of a measure
+VGG16 = FrechetConfig()
 MEASURED = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
 
 
@@ -25,18 +28,19 @@ class Measures:
 
     lpips_vgg: Lpips
     lpips_alex: Lpips
-    trunk: torch.nn.Sequential
+    frechet: torch.nn.Module
 
     @classmethod
-    def load(cls, networks: Path, device: torch.device) -> "Measures":
-        modules = Lpips(networks, "vgg"), Lpips(networks, "alex"), load_trunk(networks, "vgg16")
+    def load(cls, networks: Path, device: torch.device, frechet: FrechetConfig = VGG16) -> "Measures":
+        """Raises ArtifactError if weights are missing or do not fit."""
+        net = load_inception(frechet.weights) if frechet.net == "inception" else Vgg16Features(networks)
+        modules = Lpips(networks, "vgg"), Lpips(networks, "alex"), net
         return cls(*(module.to(device) for module in modules))
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
-        """VGG16's last feature map, averaged over positions [B, 512], of pictures [B, 3, H, W] in [0, 1]."""
-        mean, std = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        return self.trunk((pictures - mean) / std).mean(dim=(2, 3))
+        """What the Fréchet distance compares, [B, d] float32, of pictures [B, 3, H, W] in [0, 1]."""
+        return self.frechet(pictures)
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
+from v2l.config.frechet import FrechetConfig
 from v2l.config.reconstruct import ReconstructConfig
 from v2l.data.images import load_pictures, to_tensor
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
@@ -43,6 +44,7 @@ def reconstruct(
     features: Path,
     examples: Path,
     config: ReconstructConfig,
+    frechet: FrechetConfig,
     num_examples: int,
     name: str,
     runtime: Runtime,
@@ -60,7 +62,7 @@ def reconstruct(
             f"{global_tokens}: global_ids: expected at least {model.config.num_global} per picture, found {stored}"
         )
     shown = set(evenly_spaced(len(items), num_examples).tolist())
-    measures = Measures.load(networks, runtime.device)
+    measures = Measures.load(networks, runtime.device, frechet)
     tables, originals, decoded, pairs = [], [], [], []
     with Progress("reconstruct", len(items), "pictures") as progress:
         for start in range(0, len(items), PASS_PICTURES):

@@ -4,7 +4,7 @@ What a tokenizer has besides the map is the clean picture's when a map is decode
 those of the whole picture that the clean crop is cut from), the coarser levels of an SPAE-like pyramid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import write_arrays, write_rows
+from v2l.config.frechet import FrechetConfig
 from v2l.config.llm import LlmConfig
-from v2l.config.restore import RestoreProtocol
+from v2l.config.restore import RestoreProtocol, RestoreRun
 from v2l.data.images import to_tensor
 from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest
 from v2l.errors import ArtifactError, DataError
@@ -25,6 +26,7 @@ from v2l.experiments.windows import Restorer, filled_at_random
 from v2l.models.llm import load_llm
 from v2l.progress import Progress
 from v2l.runtime import Runtime
+from v2l.shards import WHOLE, Shard
 from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.inputs import read_global_vectors
 from v2l.tokenizer.kinds import load_tokenizer
@@ -46,14 +48,17 @@ def restore(
     features: Path,
     examples: Path,
     config: RestoreProtocol,
+    frechet: FrechetConfig,
     llm: LlmConfig,
+    run: RestoreRun,
     name: str,
     seed: int,
     runtime: Runtime,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes a row a picture, task and condition, a row a window, features for the Fréchet distance, some pictures.
 
-    name: of the tokenizer. Pictures are decoded from ids, clamped to [0, 1] and compared with the clean picture itself.
+    name: of the run. Pictures are decoded from ids, clamped to [0, 1] and compared with the clean picture itself.
     Raises ConfigError if the protocol does not fit the token map, ArtifactError or DataError for inputs that do not
     fit, ModelError if a prompt is longer than the LLM's context.
     """
@@ -62,8 +67,11 @@ def restore(
     heldout = heldout_rows(read_manifest(manifest))
     if heldout.empty:
         raise DataError(f"{manifest}: column split: expected some rows with heldout, found none")
-    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)].reset_index(drop=True)
+    chosen = heldout.iloc[evenly_spaced(len(heldout), config.max_images)]
+    shown_ids = set(chosen["image_id"].iloc[evenly_spaced(len(chosen), config.num_examples)])
+    chosen = shard.of(chosen).reset_index(drop=True)
     vectors = read_global_vectors(chosen["image_id"], global_tokens, global_vectors, model.config.num_global)
+    llm = run.llm or llm
     language_model = load_llm(llm, runtime)
     if model.vocab_size > language_model.vocab_size:
         raise ArtifactError(
@@ -76,7 +84,7 @@ def restore(
     with Progress(f"restoration, {name}", sum(len(restorer.windows(job.task)) for job in jobs), "windows") as progress:
         maps, windows = restorer.restore(jobs, progress.advance)
 
-    measures = Measures.load(networks, runtime.device)
+    measures = Measures.load(networks, runtime.device, frechet)
     tables: list[pd.DataFrame] = []
     arrays: dict[str, np.ndarray] = {}
     shown: list[pd.DataFrame] = []
@@ -85,14 +93,22 @@ def restore(
         restored = np.stack(maps[number * len(chosen) : (number + 1) * len(chosen)])
         conditions = condition_maps(each, restored, places, model.vocab_size, seed)
         decode = make_decoder(model, each.ids, vectors, runtime.device)
-        measured = measure_task(each, conditions, places, decode, measures, config, runtime.device)
+        measured = measure_task(each, conditions, places, decode, measures, shown_ids, config, runtime.device)
         tables.append(measured.rows)
         arrays |= measured.features
         shown.append(measured.examples)
-    write_rows(rows, _labelled(pd.concat(tables, ignore_index=True), name))
-    write_rows(decisions, _labelled(pd.DataFrame(windows), name))
+    order = chosen["image_id"].tolist()
+    write_rows(rows, _labelled(_by_picture(tables, order), name))
+    write_rows(decisions, _labelled(_by_picture([pd.DataFrame(windows)], order), name))
     write_arrays(features, arrays)
-    write_rows(examples, pd.concat(shown, ignore_index=True).merge(chosen[["image_id", "class_name"]], on="image_id"))
+    write_rows(examples, _by_picture(shown, order).merge(chosen[["image_id", "class_name"]], on="image_id"))
+
+
+def _by_picture(tables: Sequence[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:
+    """All rows, picture by picture, so that the tables of shards follow each other."""
+    table = pd.concat(tables)
+    places = {image_id: place for place, image_id in enumerate(order)}
+    return table.iloc[table["image_id"].map(places).argsort(kind="stable")].reset_index(drop=True)
 
 
 def _labelled(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -144,12 +160,16 @@ def measure_task(
     places: Sequence[int],
     decode: Decode,
     measures: Measures,
+    shown_ids: Collection[str],
     config: RestoreProtocol,
     device: torch.device,
 ) -> Measured:
-    """Decodes the maps of every condition, all at once, and compares the pictures with the clean ones."""
+    """Decodes the maps of every condition, all at once, and compares the pictures with the clean ones.
+
+    shown_ids: of the pictures that are kept.
+    """
     image_ids = [job.image_id for job in each.jobs]
-    shown = evenly_spaced(len(image_ids), config.num_examples)
+    shown = [place for place, image_id in enumerate(image_ids) if image_id in shown_ids]
     clean = to_tensor(each.pictures).to(device)
     decoded = decode(np.concatenate(list(conditions.values())))
     vectors = in_passes(measures.features, torch.cat([clean, decoded])).cpu().numpy()

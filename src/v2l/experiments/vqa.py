@@ -14,7 +14,7 @@ import pandas as pd
 from v2l.artifacts import write_rows
 from v2l.config.llm import LlmConfig
 from v2l.config.vqa import VqaConfig
-from v2l.data.manifest import evenly_spaced, heldout_rows, read_manifest, training_rows
+from v2l.data.manifest import VQA, evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.data.questions import read_questions
 from v2l.errors import ArtifactError, DataError
 from v2l.experiments.in_context import (
@@ -31,6 +31,7 @@ from v2l.metrics.vqa_answers import vqa_accuracy
 from v2l.models.llm import load_llm
 from v2l.prompts.vqa import vqa_prompt
 from v2l.runtime import Runtime
+from v2l.shards import WHOLE, Shard
 
 MAJORITY_ANSWER = "majority answer"
 CONDITIONS = (PICTURE_WORDS, RANDOM_WORDS, MAJORITY_ANSWER)
@@ -47,6 +48,7 @@ def vqa(
     llm: LlmConfig,
     seed: int,
     runtime: Runtime,
+    shard: Shard = WHOLE,
 ) -> None:
     """Writes a row a condition and question about a held-out picture, with the official accuracy of its answer.
 
@@ -58,8 +60,9 @@ def vqa(
     table["answer"] = [most_frequent(answers) for answers in table["answers"]]
     if strange := sorted(set(table["image_id"]) - set(pictures["image_id"])):
         raise ArtifactError(f"{questions}: a question is about {strange[0]!r}, which {manifest} does not have")
-    training = table[table["image_id"].isin(training_rows(pictures)["image_id"])]
-    asked = choose_questions(table[table["image_id"].isin(heldout_rows(pictures)["image_id"])], config.max_questions)
+    training = table[table["image_id"].isin(training_rows(pictures, VQA)["image_id"])]
+    heldout = table[table["image_id"].isin(heldout_rows(pictures, VQA)["image_id"])]
+    asked = shard.of(choose_questions(heldout, config.max_questions))
     if asked.empty:
         raise DataError(f"{questions}: expected questions about held-out pictures, found none")
     queries = make_queries(asked, training, Words(words, config.num_global, config.separator, seed), config, seed)
@@ -117,13 +120,15 @@ def majority_answers(training: pd.DataFrame, asked: pd.DataFrame, questions: Pat
 
 
 def prediction_rows(outputs: Sequence[tuple[str, str, str, Mapping[str, Any]]], asked: pd.DataFrame) -> pd.DataFrame:
-    """One row a condition and question, questions as in ``asked``.
+    """One row a question and condition, questions as in ``asked``.
 
     outputs: question_id, condition, prediction, and the columns about the prompt.
     """
     known = {row.question_id: row for row in asked.itertuples()}
+    places = {question_id: place for place, question_id in enumerate(known)}
+    ordered = sorted(outputs, key=lambda row: (places[row[0]], CONDITIONS.index(row[1])))
     rows = []
-    for question_id, condition, prediction, prompt_columns in sorted(outputs, key=lambda row: CONDITIONS.index(row[1])):
+    for question_id, condition, prediction, prompt_columns in ordered:
         question = known[question_id]
         rows.append(
             {

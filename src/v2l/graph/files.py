@@ -18,6 +18,7 @@ FEATURES = result("clip/image_features.safetensors", "unit CLIP features of ever
 CANDIDATES = result("vocab/candidates.parquet", "n-gram candidates: ngram_id, order, token_ids, text")
 EMBEDDINGS = result("vocab/embeddings.safetensors", "text embeddings of the candidates")
 LLM_EMBEDDINGS = result("vocab/llm_embeddings.safetensors", "input embeddings of the LLM's tokens")
+COUNTS = result("vocab/counts_{codebook}.safetensors", "how often each candidate is among the nearest of a picture")
 CODEBOOK_ROWS = result("vocab/codebook_{codebook}.parquet", "global codebook: ngram_id, order, text, count")
 CODEBOOK_VECTORS = result("vocab/codebook_{codebook}.safetensors", "global codebook vectors [G, d]")
 

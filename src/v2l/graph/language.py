@@ -15,6 +15,7 @@ from v2l.graph.files import (
     WORDS,
 )
 from v2l.graph.spec import Stage, result
+from v2l.shards import JOINED
 
 PREDICTIONS = result("classify/predictions_{run}.parquet", "one row a decision")
 ALL_PREDICTIONS = result(
@@ -38,6 +39,7 @@ STAGES = (
         outputs={"predictions": PREDICTIONS},
         params={"answer": "fewshot.answer", "run_config": "fewshot.runs.{run}", "llm": "llm"},
         options={"run": RUN_OPTION},
+        shards={"predictions": JOINED},
     ),
     Stage(
         "classify-metrics",
@@ -86,6 +88,7 @@ STAGES = (
         outputs={"predictions": CAPTIONS},
         params={"config": "caption", "llm": "llm"},
         seeded=True,
+        shards={"predictions": JOINED},
     ),
     Stage(
         "caption-metrics",
@@ -106,6 +109,7 @@ STAGES = (
         outputs={"predictions": ANSWERS},
         params={"config": "vqa", "llm": "llm"},
         seeded=True,
+        shards={"predictions": JOINED},
     ),
     Stage(
         "vqa-metrics",

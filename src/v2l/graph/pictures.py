@@ -12,6 +12,7 @@ from v2l.graph.files import (
     TOKENIZER_OPTION,
 )
 from v2l.graph.spec import Spec, Stage, result
+from v2l.shards import JOINED
 
 
 def of_each(spec: Spec, key: str) -> Spec:
@@ -52,7 +53,7 @@ STAGES = (
             "features": RECONSTRUCTION_FEATURES,
             "examples": RECONSTRUCTION_EXAMPLES,
         },
-        params={"config": "reconstruct", "num_examples": "figures.num_pictures"},
+        params={"config": "reconstruct", "frechet": "frechet", "num_examples": "figures.num_pictures"},
         options={"name": TOKENIZER_OPTION},
     ),
     Stage(
@@ -65,6 +66,7 @@ STAGES = (
             "features": of_each(RECONSTRUCTION_FEATURES, "tokenizers"),
         },
         outputs={"metrics": RECONSTRUCTION},
+        params={"frechet": "frechet"},
         compute=False,
     ),
     Stage(
@@ -85,9 +87,15 @@ STAGES = (
             "features": RESTORATION_FEATURES,
             "examples": RESTORATION_EXAMPLES,
         },
-        params={"config": "restore.protocol", "llm": "llm"},
-        options={"name": TOKENIZER_OPTION},
+        params={
+            "config": "restore.protocol",
+            "run": "restore.runs.{name}",
+            "frechet": "frechet",
+            "llm": "llm",
+        },
+        options={"name": replace(TOKENIZER_OPTION, description="the run, one of restore.runs")},
         seeded=True,
+        shards=dict.fromkeys(("rows", "decisions", "features", "examples"), JOINED),
     ),
     Stage(
         "restore-metrics",
@@ -95,10 +103,11 @@ STAGES = (
         "v2l.metrics.restoration:restore_metrics",
         "Restoration measures with intervals by tokenizer, task and condition.",
         inputs={
-            "rows": of_each(RESTORATION_ROWS, "restore.tokenizers"),
-            "features": of_each(RESTORATION_FEATURES, "restore.tokenizers"),
+            "rows": of_each(RESTORATION_ROWS, "restore.runs"),
+            "features": of_each(RESTORATION_FEATURES, "restore.runs"),
         },
         outputs={"metrics": RESTORATION},
+        params={"frechet": "frechet"},
         compute=False,
     ),
     Stage(

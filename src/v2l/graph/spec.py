@@ -34,6 +34,9 @@ class Stage:
 
     A family is what `dvc repro` knows as a stage: those that are run again together. A key in ``params`` may hold an
     option in braces: ``tokenizers.{name}``.
+    shared_batch: key of the batch that several processes share out; empty for a stage of one process. They need
+    a scratch folder: ``resumable``.
+    shards: of a stage that can handle a part of its items, how the parts of each output become one (`v2l.shards`).
     """
 
     name: str
@@ -47,6 +50,8 @@ class Stage:
     seeded: bool = False
     compute: bool = True
     resumable: bool = False
+    shared_batch: str = ""
+    shards: dict[str, str] = field(default_factory=dict)
 
 
 def result(path: str, description: str, optional: bool = False, each: str = "") -> Spec:

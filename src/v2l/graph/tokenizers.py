@@ -19,6 +19,7 @@ from v2l.graph.files import (
     WORDS,
 )
 from v2l.graph.spec import Stage, result
+from v2l.shards import JOINED
 
 STAGES = (
     Stage(
@@ -39,6 +40,7 @@ STAGES = (
         options={"name": TOKENIZER_OPTION},
         seeded=True,
         resumable=True,
+        shared_batch="train.batch_size",
     ),
     Stage(
         "global-tokens",
@@ -56,6 +58,7 @@ STAGES = (
         "Encode pictures as maps of vocabulary tokens.",
         inputs={"manifest": PICTURES, "tokenizer": TOKENIZER, "selection": EVALUATION},
         outputs={"tokens": LOCAL_TOKENS},
+        shards={"tokens": JOINED},
     ),
     Stage(
         "global-words",

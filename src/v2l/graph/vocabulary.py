@@ -5,6 +5,7 @@ from v2l.graph.files import (
     CODEBOOK_OPTION,
     CODEBOOK_ROWS,
     CODEBOOK_VECTORS,
+    COUNTS,
     EMBEDDINGS,
     FEATURES,
     HEAD,
@@ -15,6 +16,7 @@ from v2l.graph.files import (
     TRUNK,
 )
 from v2l.graph.spec import Stage, result
+from v2l.shards import ADDED, JOINED
 
 STAGES = (
     Stage(
@@ -25,6 +27,7 @@ STAGES = (
         inputs={"manifest": PICTURES, "networks": NETWORKS},
         outputs={"trunk": TRUNK},
         params={"clip": "clip"},
+        shards={"trunk": JOINED},
     ),
     Stage(
         "train-clip",
@@ -44,6 +47,7 @@ STAGES = (
         inputs={"manifest": PICTURES, "trunk": TRUNK, "head": HEAD},
         outputs={"features": FEATURES},
         params={"clip": "clip"},
+        shards={"features": JOINED},
     ),
     Stage(
         "expand",
@@ -73,13 +77,25 @@ STAGES = (
         params={"llm": "llm"},
     ),
     Stage(
+        "count-nearest",
+        "vocab",
+        "v2l.vocab.filter:count_nearest",
+        "Count how often every candidate is among the nearest of a training picture.",
+        inputs={"candidates": CANDIDATES, "embeddings": EMBEDDINGS, "features": FEATURES, "manifest": PICTURES},
+        outputs={"counts": COUNTS},
+        params={"config": "vocab.filter", "codebook_config": "vocab.codebooks.{codebook}"},
+        options={"codebook": CODEBOOK_OPTION},
+        shards={"counts": ADDED},
+    ),
+    Stage(
         "filter",
         "vocab",
         "v2l.vocab.filter:filter_vocabulary",
-        "Keep the candidates that are often among the nearest of a training picture.",
-        inputs={"candidates": CANDIDATES, "embeddings": EMBEDDINGS, "features": FEATURES, "manifest": PICTURES},
+        "Keep the candidates with enough counts.",
+        inputs={"candidates": CANDIDATES, "embeddings": EMBEDDINGS, "counts": COUNTS},
         outputs={"rows": CODEBOOK_ROWS, "vectors": CODEBOOK_VECTORS},
         params={"config": "vocab.filter", "codebook_config": "vocab.codebooks.{codebook}"},
         options={"codebook": CODEBOOK_OPTION},
+        compute=False,
     ),
 )

@@ -36,6 +36,7 @@ MEASURES = {
     "lpips_vgg": ("", "lower"),
     "lpips_alex": ("", "lower"),
     "frechet_vgg16": ("", "lower"),
+    "fid": ("", "lower"),
     "tokens_restored": ("fraction", "higher"),
     "cider_d": ("", "higher"),
     "bleu_4": ("", "higher"),

@@ -41,9 +41,17 @@ def few_shot_metrics(frame: pd.DataFrame, file: Path) -> Metrics:
         means = _episode_means(rows, file)
         return share_interval(means, len(rows) / len(means))
 
+    def average(rows: pd.DataFrame) -> Estimate:
+        settings = [group for _, group in rows.groupby("setting")]
+        if len({frozenset(group["episode_id"]) for group in settings}) == 1:
+            return share(rows)
+        shares = [share(group) for group in settings]
+        value, n = np.mean([each.value for each in shares]), sum(each.n for each in shares)
+        return Estimate(float(value), n, None, None, "none: settings have episodes of their own")
+
     return {
         **grouped("accuracy", frame, file, ["run", "ways", "num_global", "setting"], share),
-        **grouped("accuracy", frame, file, ["run", "ways", "num_global"], share, setting=AVERAGE),
+        **grouped("accuracy", frame, file, ["run", "ways", "num_global"], average, setting=AVERAGE),
     }
 
 

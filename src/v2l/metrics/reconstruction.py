@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from v2l.artifacts import read_arrays, write_json
+from v2l.config.frechet import FrechetConfig
 from v2l.errors import ArtifactError
 from v2l.metrics.entries import MEASURES, Metrics, grouped, mean_of, metric_entry, metric_key, read_measures
 from v2l.metrics.frechet import frechet_distance
@@ -15,18 +16,18 @@ MEANS = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
 BY = ["tokenizer"]
 
 
-def reconstruct_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Path) -> None:
+def reconstruct_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Path, frechet: FrechetConfig) -> None:
     """Means over pictures and the Fréchet distance of their features, of each tokenizer (paper, Table 3).
 
     rows, features: a file a tokenizer, in the same order. Raises ArtifactError.
     """
     entries: Metrics = {}
     for file, arrays in zip(rows, features, strict=True):
-        entries |= _of_tokenizer(file, arrays)
+        entries |= _of_tokenizer(file, arrays, frechet.measure)
     write_json(metrics, entries)
 
 
-def _of_tokenizer(rows: Path, features: Path) -> Metrics:
+def _of_tokenizer(rows: Path, features: Path, distance: str) -> Metrics:
     frame = read_measures(rows, BY, MEANS)
     names = frame["tokenizer"].unique().tolist()
     if len(names) != 1:
@@ -41,10 +42,8 @@ def _of_tokenizer(rows: Path, features: Path) -> Metrics:
             f"{features}: expected {len(frame)} rows as in {rows.name}, "
             f"found {len(original)} originals and {len(reconstruction)} reconstructions"
         )
-    key = metric_key("frechet_vgg16", tokenizer=names[0])
-    entries[key] = metric_entry(
-        frechet_estimate(original, reconstruction, features), *MEASURES["frechet_vgg16"], features, {}
-    )
+    estimate = frechet_estimate(original, reconstruction, features)
+    entries[metric_key(distance, tokenizer=names[0])] = metric_entry(estimate, *MEASURES[distance], features, {})
     return entries
 
 

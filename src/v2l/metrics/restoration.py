@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from v2l.artifacts import read_arrays, write_json
+from v2l.config.frechet import FrechetConfig
 from v2l.errors import ArtifactError
 from v2l.metrics.entries import (
     MEASURES,
@@ -21,7 +22,7 @@ from v2l.metrics.reconstruction import MEANS, frechet_estimate
 BY = ["tokenizer", "task", "condition"]
 
 
-def restore_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Path) -> None:
+def restore_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Path, frechet: FrechetConfig) -> None:
     """Means over pictures, and Fréchet distances to the clean pictures where there are two or more pictures.
 
     rows, features: a file a tokenizer, in the same order. Raises ArtifactError.
@@ -46,6 +47,6 @@ def restore_metrics(rows: Sequence[Path], features: Sequence[Path], metrics: Pat
                 )
             if len(group) > 1:
                 estimate = frechet_estimate(original, decoded, arrays)
-                key = metric_key("frechet_vgg16", **where)
-                entries[key] = metric_entry(estimate, *MEASURES["frechet_vgg16"], arrays, {})
+                key = metric_key(frechet.measure, **where)
+                entries[key] = metric_entry(estimate, *MEASURES[frechet.measure], arrays, {})
     write_json(metrics, entries)

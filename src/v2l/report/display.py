@@ -36,6 +36,8 @@ class Display:
 # How a run, tokenizer or codebook is called; a name that is not here is shown as it is.
 METHODS = {
     "v2l": "V2L",
+    "v2l_13b": "V2L, LLaMA 2 13B",
+    "v2l_70b": "V2L, LLaMA 2 70B",
     "v2l_no_global": "V2L without global tokens",
     "v2l_no_projector": "V2L without projector",
     "vqgan": "VQ-GAN",

@@ -46,11 +46,11 @@ def figures(
     masked_examples: Path,
     masked: Path,
     usage: Path,
-    curves: Sequence[Path],
     folder: Path,
     config: FiguresConfig,
     runs: Mapping[str, RunConfig],
     seed: int,
+    curves: Sequence[Path] = (),
 ) -> None:
     """Writes every figure (.png, .pdf, .txt), index.json, and few_shot.csv, all accuracies for other plotters.
 
@@ -70,7 +70,7 @@ def figures(
             _few_shot(accuracies, runs, seed),
             _ablation(accuracies, read_json(semantics), decoded, runs, seed),
             _codebook(usage, seed),
-            _curves(curves, seed),
+            *([_curves(curves, seed)] if curves else []),
         ]
         write_json(folder / "index.json", list(_save(drawn, folder)))
     write_rows(folder / "few_shot.csv", few_shot_figure.few_shot_data(accuracies, runs))

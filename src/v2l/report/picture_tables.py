@@ -24,17 +24,14 @@ from v2l.report.table_files import Table
 TASKS = ("inpainting", "outpainting", "deblurring", "rotation", "shift")
 RESTORED = "restored"
 FLOORS = ("degraded tokens", "random tokens", "clean tokens")  # the last is the ceiling
-FRECHET_NOTE = (
-    "Fréchet (VGG16) is FID's formula on VGG16 features: no FID, and larger the fewer the pictures, so to be compared "
-    "within this table alone."
-)
-RESTORATION = ("tokens_restored", "lpips_vgg", "lpips_alex", "psnr", "ssim", "frechet_vgg16")
+FRECHET = ("frechet_vgg16", "fid")
+RESTORATION = ("tokens_restored", "lpips_vgg", "lpips_alex", "psnr", "ssim")
 MASKED_CONDITIONS = ("before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens")
 
 
 def reconstruction_table(source: Source, printed: pd.DataFrame, seed: int) -> Table:
     """Table 3: reconstruction of held-out pictures, a row a tokenizer."""
-    names = ("psnr", "ssim", "lpips_vgg", "lpips_alex", "frechet_vgg16", "fid")
+    names = ("psnr", "ssim", "lpips_vgg", "lpips_alex", *dict.fromkeys((*_distances(source), "fid")))
     columns = [measure_column(name, ("table3", name)) for name in names]
     rows = {
         f"{METHODS.get(tokenizer, tokenizer)}, this run": {
@@ -46,11 +43,25 @@ def reconstruction_table(source: Source, printed: pd.DataFrame, seed: int) -> Ta
     text = caption(
         cells,
         "Held-out pictures decoded from their tokens; all tokenizers are trained on the same pictures for the same "
-        f"number of steps. {FRECHET_NOTE} {_best_tokenizers(source)}",
+        f"number of steps. {_distance_note(source)} {_best_tokenizers(source)}",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
         seed,
     )
     return make_table("table3", "Reconstruction", text, columns, cells)
+
+
+def _distances(source: Source) -> list[str]:
+    """The Fréchet distances that the run has; one, as a rule."""
+    return [name for name in FRECHET if any(key.startswith(f"{name} |") for key in source.metrics)]
+
+
+def _distance_note(source: Source) -> str:
+    if _distances(source) == ["fid"]:
+        return "FID is larger the fewer the pictures."
+    return (
+        "Fréchet (VGG16) is FID's formula on VGG16 features: no FID, and larger the fewer the pictures, so to be "
+        "compared within this table alone."
+    )
 
 
 def _best_tokenizers(source: Source) -> str:
@@ -70,15 +81,15 @@ def _best_tokenizers(source: Source) -> str:
 
 def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table:
     """Table 4: restored pictures by task and tokenizer, with V2L's floors and ceiling."""
-    columns = [measure_column(name, ("table4", name)) for name in RESTORATION]
+    names = (*RESTORATION, *_distances(source))
+    columns = [measure_column(name, ("table4", name)) for name in names]
     tokenizers = ordered(values_of(source.metrics, "tokenizer"), METHODS)
     rows: dict[str, Mapping[str, Place]] = {}
     for task in ordered(values_of(source.metrics, "task"), TASKS):
         conditions = [(name, RESTORED) for name in tokenizers] + [(MAIN_TOKENIZER, floor) for floor in FLOORS]
         for tokenizer, condition in conditions:
             rows[f"{task}: {METHODS.get(tokenizer, tokenizer)}, {condition}"] = {
-                name: (source, metric_key(name, tokenizer=tokenizer, task=task, condition=condition))
-                for name in RESTORATION
+                name: (source, metric_key(name, tokenizer=tokenizer, task=task, condition=condition)) for name in names
             }
     cells = make_cells(rows, columns, printed)
     text = caption(
@@ -86,7 +97,7 @@ def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table
         "Token maps of held-out pictures, degraded and restored by the frozen LLM in context, then decoded with the "
         "clean picture's global tokens (SPAE-like: its coarser levels). Tokens restored: share of the predicted "
         "positions with the clean picture's token. Floors: the degraded tokens left as they are, random ids in the "
-        f"predicted positions; ceiling: the clean tokens. {FRECHET_NOTE} {_seen(source)}",
+        f"predicted positions; ceiling: the clean tokens. {_distance_note(source)} {_seen(source)}",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,
     )

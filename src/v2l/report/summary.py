@@ -27,8 +27,7 @@ def summary(config: Config, results: Path) -> str:
         return read_json(results / family / "metrics.json")
 
     lines = {
-        "pictures": f"{data['num_pictures']:,} of {data['num_classes']} concepts, family {config.data.heldout_family} "
-        "held out",
+        "pictures": f"{data['num_pictures']:,} of {data['num_classes']} classes{_heldout(config)}",
         **_locked_text(results / "clip" / "metrics.json"),
         **_words(of("semantics"), config.vocab.main),
         **_few_shot(of("classify"), config.fewshot.runs),
@@ -47,6 +46,10 @@ def summary(config: Config, results: Path) -> str:
             f"Report: {results / 'report.html'}",
         ]
     )
+
+
+def _heldout(config: Config) -> str:
+    return f", family {config.data.heldout_family} held out" if config.data.kind == "emoji" else ""
 
 
 def _value(metrics: Metrics, measure: str, interval: bool = True, **parts: Any) -> str:

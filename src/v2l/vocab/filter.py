@@ -18,6 +18,7 @@ from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
 from v2l.progress import Progress
 from v2l.runtime import Runtime
+from v2l.shards import Shard
 
 PICTURES_AT_ONCE = 512
 
@@ -73,14 +74,17 @@ def nearest_candidates(features: Tensor, candidates: Candidates, top_k: int, dev
     """
     directions = torch.nn.functional.normalize(candidates.vectors, dim=-1).to(device).T.contiguous()
     for block in features.split(PICTURES_AT_ONCE):
-        best = (block.to(device) @ directions).topk(min(top_k, directions.shape[1]), dim=1).indices.cpu()
+        # always so many rows: a product of another shape may differ in its last bits, and with them a near tie
+        full = torch.nn.functional.pad(block, (0, 0, 0, PICTURES_AT_ONCE - len(block)))
+        similarity = (full.to(device) @ directions)[: len(block)]
+        best = similarity.topk(min(top_k, directions.shape[1]), dim=1).indices.cpu()
         yield nearest_members(best, candidates, top_k)
 
 
-def count_nearest(
+def nearest_counts(
     features: Tensor, candidates: Candidates, num_candidates: int, top_k: int, device: torch.device
 ) -> Tensor:
-    """How often each candidate is among the nearest of a picture: [num_candidates] int64. Counts of shards add up."""
+    """How often each candidate is among the nearest of a picture: [num_candidates] int64."""
     counts = torch.zeros(num_candidates, dtype=torch.int64)
     with Progress("vocabulary filter", len(features), "pictures") as progress:
         for nearest in nearest_candidates(features, candidates, top_k, device):
@@ -89,34 +93,59 @@ def count_nearest(
     return counts
 
 
-def filter_vocabulary(
+def count_nearest(
     candidates: Path,
     embeddings: Path,
     features: Path,
     manifest: Path,
+    counts: Path,
+    config: FilterConfig,
+    codebook_config: CodebookConfig,
+    codebook: str,  # noqa: ARG001
+    runtime: Runtime,
+    shard: Shard,
+) -> None:
+    """Writes ``counts`` [N] int64, one a candidate, and ``pictures`` [1], the number of training pictures.
+
+    Only candidates of the codebook's orders compete.
+    """
+    table = read_rows(candidates, ["ngram_id", "order", "text"])
+    training = shard.of(training_rows(read_manifest(manifest)).index.to_numpy(copy=True))
+    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"][training])
+    eligible = load_candidates(table, embeddings, codebook_config.orders)
+    found = nearest_counts(pictures, eligible, len(table), config.top_k, runtime.device)
+    write_arrays(counts, {"counts": found.numpy(), "pictures": np.array([len(pictures)])})
+
+
+def filter_vocabulary(
+    candidates: Path,
+    embeddings: Path,
+    counts: Path,
     rows: Path,
     vectors: Path,
     config: FilterConfig,
     codebook_config: CodebookConfig,
     codebook: str,
-    runtime: Runtime,
 ) -> None:
     """Writes the global codebook of that name: rows (ngram_id, order, text, count) and ``codebook`` [G, d] float32.
 
-    Only candidates of the codebook's orders compete; without filtering all of them stay, whatever their counts.
+    Without filtering all candidates of the codebook's orders stay, whatever their counts.
     Raises DataError if no candidate has enough counts.
     """
     table = read_rows(candidates, ["ngram_id", "order", "text"])
-    training = training_rows(read_manifest(manifest)).index.to_numpy(copy=True)
-    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"][training])
-    eligible = load_candidates(table, embeddings, codebook_config.orders)
-    counts = count_nearest(pictures, eligible, len(table), config.top_k, runtime.device).numpy()
-    kept = np.flatnonzero(counts > config.min_count) if codebook_config.filtered else np.sort(eligible.members.numpy())
+    stored = read_arrays(counts, ["counts", "pictures"])
+    found = stored["counts"]
+    if len(found) != len(table):
+        raise ArtifactError(f"{counts}: counts: expected {len(table)}, one a candidate, found {len(found)}")
+    if codebook_config.filtered:
+        kept = np.flatnonzero(found > config.min_count)
+    else:
+        kept = np.sort(load_candidates(table, embeddings, codebook_config.orders).members.numpy())
     if len(kept) == 0:
         raise DataError(
             f"vocab.filter.min_count: no candidate of codebook {codebook} has more than {config.min_count} counts on "
-            f"{len(pictures)} training pictures; the highest count is {counts.max()}"
+            f"{stored['pictures'][0]} training pictures; the highest count is {found.max()}"
         )
     arrays = read_arrays(embeddings, ["embeddings", "text_id"])
-    write_rows(rows, table.iloc[kept].assign(count=counts[kept]))
+    write_rows(rows, table.iloc[kept].assign(count=found[kept]))
     write_arrays(vectors, {"codebook": arrays["embeddings"][arrays["text_id"][kept]]})
