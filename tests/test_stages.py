@@ -25,6 +25,8 @@ def test_files_that_a_stage_reads_are_those_that_the_rules_write(jobs: list[Grap
     written = {name for job in jobs for name in written_by(job)}
     for stage in STAGES.values():
         for spec in stage.inputs.values():
+            if spec.path.startswith("release/"):  # the authors' files, wherever a user has them
+                continue
             assert spec.example in written or (repository / spec.example).is_file(), f"{stage.name}: {spec.example}"
             assert not spec.each or "{}" in spec.path
 

@@ -92,6 +92,14 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
     )
 
 
+def write_empty(path: Path) -> None:
+    """Writes a table without rows and columns, or a safetensors file without arrays."""
+    if path.suffix == ".safetensors":
+        save_file({}, path)  # with empty metadata, as `write_arrays` has them, safetensors writes what it cannot read
+    else:
+        write_rows(path, [])
+
+
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Reads a safetensors file and requires the named arrays; others in the file are returned too.
 

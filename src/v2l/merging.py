@@ -13,17 +13,17 @@ from v2l.artifacts import provenance_path, read_arrays, read_json, write_arrays,
 from v2l.errors import ArtifactError
 from v2l.shards import JOINED, Shard
 
-SAME = ("stage", "options", "parameters_hash", "seed", "code_version")
+SAME = ("stage", "options", "parameters_hash", "seed", "inputs")
 
 
 def merge_parts(parts: Sequence[Path], output: Path, how: str) -> None:
     """Writes one artifact from its parts, in their order. Raises ArtifactError if one cannot be read."""
     if output.suffix == ".parquet":
         frames = [_read_table(part) for part in parts]
-        filled = [frame for frame in frames if len(frame)] or frames[:1]
+        filled = [frame for frame in frames if len(frame)] or [max(frames, key=lambda frame: len(frame.columns))]
         write_rows(output, pd.concat(filled, ignore_index=True))
         return
-    arrays = [read_arrays(part, []) for part in parts]
+    arrays = [found for part in parts if (found := read_arrays(part, []))]
     combine = np.concatenate if how == JOINED else lambda several: reduce(np.add, several)
     write_arrays(output, {name: combine([each[name] for each in arrays]) for name in arrays[0]})
 
@@ -54,7 +54,6 @@ def merged_record(parts: Sequence[Path], stage: str) -> dict[str, Any]:
         raise ArtifactError(f"{parts[0]}: expected a part of stage {stage}, found one of {records[0]['stage']}")
     return {
         **{key: value for key, value in records[0].items() if key not in ("shard", "sha256", "size")},
-        "inputs": {name: digest for record in records for name, digest in record["inputs"].items()},
         "wall_seconds": round(sum(record["wall_seconds"] for record in records), 3),
         "peak_memory_bytes": max(record["peak_memory_bytes"] for record in records),
         "num_shards": len(parts),

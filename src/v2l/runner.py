@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from v2l import __version__
-from v2l.artifacts import provenance_path, read_json, sha256_file, stable_hash, write_json
+from v2l.artifacts import provenance_path, read_json, sha256_file, stable_hash, write_empty, write_json
 from v2l.config.base import Section
 from v2l.config.tree import Config, get_section
 from v2l.errors import ArtifactError
 from v2l.graph.spec import Stage
 from v2l.launch import Call, launch, plan_processes
-from v2l.shards import WHOLE, Shard
+from v2l.shards import WHOLE, EmptyPart, Shard
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,11 @@ def run_stage(
         if nodes * processes > 1:
             launch(call, nodes, processes, keywords["scratch"])
         else:
-            call.run()
+            try:
+                call.run()
+            except EmptyPart:
+                for path in partial.values():
+                    write_empty(path)
         record = {
             "stage": stage.name,
             "options": options,

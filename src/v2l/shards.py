@@ -14,6 +14,10 @@ Items = TypeVar("Items", bound=Any)
 JOINED, ADDED = "joined", "added"  # how parts of an output become one
 
 
+class EmptyPart(Exception):
+    """There are more parts than items, and this one has none: its stage has nothing to do."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Part ``number`` (from 1) of ``count``."""
@@ -37,8 +41,10 @@ class Shard:
         return slice(num_items * (self.number - 1) // self.count, num_items * self.number // self.count)
 
     def of(self, items: Items) -> Items:
-        """The part of a list, array or, by ``iloc``, table."""
+        """The part of a list, array or, by ``iloc``, table. Raises EmptyPart where there are items, but none in it."""
         where = self.bounds(len(items))
+        if len(items) and where.start == where.stop:
+            raise EmptyPart
         return (items.iloc if hasattr(items, "iloc") else items)[where]
 
 

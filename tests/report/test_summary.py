@@ -80,7 +80,7 @@ def test_parts_are_no_jobs_beside_the_whole_that_counts_them(config, own_results
 
 
 def test_pictures_of_data_sets_have_no_family_held_out(config, own_results):
-    data = SourcesConfig(kind="sources", sources=[{"kind": "coco", "root": "coco", "year": 2014}])
+    data = SourcesConfig(kind="sources", sources=[{"kind": "vqa_v2", "root": "vqa"}])
     text = summary(config.model_copy(update={"data": data}), own_results.root)
     assert "  pictures          16 of 8 classes\n" in text
 

@@ -70,3 +70,11 @@ class SourcesConfig(Section):
     kind: Literal["sources"]
     sources: Annotated[list[AnySourceConfig], Field(min_length=1)]
     max_unreadable: NonNegativeInt = Field(0, description="unreadable pictures allowed before the stage fails")
+
+    @field_validator("sources")
+    @classmethod
+    def _ask(cls, sources: list[AnySourceConfig]) -> list[AnySourceConfig]:
+        if not any(isinstance(source, VqaV2Config) for source in sources):
+            found = ", ".join(source.kind for source in sources)
+            raise ValueError(f"expected one of kind vqa_v2 among them, for the questions; found {found}")
+        return sources

@@ -56,19 +56,23 @@ class Episode:
 
 
 def chosen_episodes(episodes: Sequence[Episode], run: RunConfig) -> list[Episode]:
-    """The episodes that a run answers: the first ``per_way`` of each of its numbers of ways.
+    """The episodes that a run answers: the first ``per_way`` of each of its numbers of ways, of each number of shots
+    where they are listed by it.
 
     Raises DataError if there is none of one of them.
     """
-    by_ways: dict[int, dict[str, list[Episode]]] = defaultdict(lambda: defaultdict(list))
+    by_ways: dict[int, dict[int, dict[str, list[Episode]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
     for episode in episodes:
-        by_ways[episode.ways][episode.episode_id].append(episode)
+        by_ways[episode.ways][episode.max_shots][episode.episode_id].append(episode)
     if absent := set(run.ways or ()) - by_ways.keys():
         raise DataError(f"fewshot.runs: no episode has {min(absent)} ways; there are {sorted(by_ways)}")
     return [
         question
         for ways in sorted(run.ways or by_ways)
-        for questions in list(by_ways[ways].values())[: run.per_way]
+        for listed in by_ways[ways].values()
+        for questions in list(listed.values())[: run.per_way]
         for question in questions
     ]
 

@@ -51,8 +51,8 @@ def classify(
     Raises ArtifactError if a picture has no words, and ModelError if a prompt exceeds the LLM's context.
     """
     everyone = chosen_episodes(read_episodes(episodes), run_config)
-    drawn = shard.of(everyone)
     answered = {shots: set(episodes_by_shots(everyone, shots)) for shots in {s.shots for s in run_config.settings}}
+    drawn = shard.of([episode for episode in everyone if any(episode in some for some in answered.values())])
     read = read_words(words, used_pictures(drawn, run_config.max_shots), max(run_config.num_global))
     separator = answer.separator if run_config.separator is None else run_config.separator
     decisions = make_decisions(drawn, answered, read, run_config, separator)

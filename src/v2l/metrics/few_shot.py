@@ -43,11 +43,12 @@ def few_shot_metrics(frame: pd.DataFrame, file: Path) -> Metrics:
 
     def average(rows: pd.DataFrame) -> Estimate:
         settings = [group for _, group in rows.groupby("setting")]
-        if len({frozenset(group["episode_id"]) for group in settings}) == 1:
+        episodes = {frozenset(group["episode_id"]) for group in settings}
+        num_episodes = rows["episode_id"].nunique()
+        if len(episodes) == 1 or sum(map(len, episodes)) > num_episodes:  # a setting may not lack some of another's
             return share(rows)
-        shares = [share(group) for group in settings]
-        value, n = np.mean([each.value for each in shares]), sum(each.n for each in shares)
-        return Estimate(float(value), n, None, None, "none: settings have episodes of their own")
+        value = np.mean([share(group).value for group in settings])
+        return Estimate(float(value), num_episodes, None, None, "none: settings have episodes of their own")
 
     return {
         **grouped("accuracy", frame, file, ["run", "ways", "num_global", "setting"], share),

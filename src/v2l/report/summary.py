@@ -134,7 +134,8 @@ def _beside_floors(metrics: Metrics, measure: str, own: str, without: Iterable[s
 
 def _cost(results: Path) -> str:
     """Sums over the jobs' provenance, each job once though it may have several outputs."""
-    jobs = {job_name(record): record for path in results.rglob(f"*{PROVENANCE_SUFFIX}") for record in [read_json(path)]}
+    records = [read_json(path) for path in results.rglob(f"*{PROVENANCE_SUFFIX}")]
+    jobs = {job_name(record): record for record in records if "shard" not in record}
     stages = {record["stage"] for record in jobs.values()}
     seconds = sum(record["wall_seconds"] for record in jobs.values())
     peak = max(record["peak_memory_bytes"] for record in jobs.values())

@@ -12,7 +12,7 @@ RECORDS = "snakemake.json"
 # They tell of time and place, not of results.
 NOT_FILES = {DIGESTS, RECORDS, "config.yaml", "report.html"}
 PICTURES = "data/pictures"
-NOT_FOLDERS = {"logs", "tensorboard", "regenerated"}
+NOT_FOLDERS = {"logs", "tensorboard", "regenerated", "shards"}
 
 
 def digest(path: Path) -> str:

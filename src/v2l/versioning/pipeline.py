@@ -42,7 +42,7 @@ def pipeline_text(config: Path) -> str:
 
 def _stage(rule: str) -> Stage:
     """The stage that a rule runs: the one of its name, or of the first word where there is a rule for each item."""
-    name = rule.removeprefix("make_").replace("_", "-")
+    name = rule.removeprefix("make_").removeprefix("merge_").removesuffix("_shard").replace("_", "-")
     return STAGES[name if name in STAGES else name.partition("-")[0]]
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from v2l.artifacts import read_json
-from v2l.config.sources import SourcesConfig
+from v2l.artifacts import read_json, read_rows
+from v2l.config.sources import AnySourceConfig, SourcesConfig
 from v2l.data.manifest import read_manifest
-from v2l.data.questions import read_questions
+from v2l.data.questions import COLUMNS, read_questions
 from v2l.data.sources.decoding import Seen, look
 from v2l.data.sources.locator import open_picture
 from v2l.data.sources.stage import pictures
-from v2l.errors import ConfigError, DataError
+from v2l.errors import ArtifactError, DataError
 
 from . import replicas
 from .replicas import CRANE, TENCH
@@ -32,12 +32,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Runs the stage into a new folder and returns it."""
     use_processors(monkeypatch, 1)
 
-    def run(*sources: dict, name: str = "out", questions: bool = False, **changes) -> Path:
+    def run(*sources: dict, name: str = "out", **changes) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        config = SourcesConfig(kind="sources", sources=list(sources), **changes)
-        asked = folder / "questions.parquet" if questions else None
-        pictures(folder / "m.parquet", folder / "report.json", config, asked)
+        parsed = [TypeAdapter(AnySourceConfig).validate_python(each) for each in sources]
+        # a run needs questions, a test of another data set does not
+        config = SourcesConfig.model_construct(kind="sources", sources=parsed, **{"max_unreadable": 0, **changes})
+        pictures(folder / "m.parquet", folder / "report.json", folder / "questions.parquet", config)
         return folder
 
     return run
@@ -55,7 +56,7 @@ def all_sources(tmp_path: Path) -> list[dict]:
 
 
 def test_every_source_is_in_the_manifest_with_the_hash_of_its_bytes(run: Callable[..., Path], all_sources: list[dict]):
-    folder = run(*all_sources, questions=True)
+    folder = run(*all_sources)
     manifest = read_manifest(folder / "m.parquet")
     assert manifest.groupby("source", sort=False).size().to_dict() == {
         "imagenet": 9, "mini_imagenet": 6, "coco": 3, "vqa_v2": 3,
@@ -155,7 +156,7 @@ def test_more_unreadable_pictures_than_allowed_stop_the_stage(run: Callable[...,
 def test_questions_about_an_unreadable_picture_are_left_out(run: Callable[..., Path], tmp_path: Path):
     root = replicas.vqa_v2(replicas.coco(tmp_path / "coco"))
     (root / "train2014" / "COCO_train2014_000000000009.jpg").write_bytes(b"<html>")
-    folder = run(source("vqa_v2", root), questions=True, max_unreadable=1)
+    folder = run(source("vqa_v2", root), max_unreadable=1)
     assert read_questions(folder / "questions.parquet")["question_id"].tolist() == [
         "25000", "25001", "25002", "42000", "42001", "42002",
     ]  # fmt: skip
@@ -175,11 +176,11 @@ def test_two_files_that_differ_in_suffix_only_are_refused(run: Callable[..., Pat
         run(source("imagenet", root))
 
 
-def test_questions_need_a_source_that_has_some(run: Callable[..., Path], tmp_path: Path):
-    with pytest.raises(
-        ConfigError, match=r"data\.sources: expected one of kind vqa_v2, for questions\.parquet; found coco"
-    ):
-        run(source("coco", tmp_path, year=2017), questions=True)
+def test_without_questions_their_table_is_empty(run: Callable[..., Path], tmp_path: Path):
+    folder = run(source("mini_imagenet", replicas.mini_imagenet(tmp_path / "mini")))
+    assert read_rows(folder / "questions.parquet", COLUMNS).empty
+    with pytest.raises(ArtifactError, match=r"questions\.parquet: expected questions, found none"):
+        read_questions(folder / "questions.parquet")
 
 
 class TestLook:

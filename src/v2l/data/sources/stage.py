@@ -13,16 +13,17 @@ from pathlib import Path
 import pandas as pd
 
 from v2l.artifacts import write_json, write_rows
-from v2l.config.sources import AnySourceConfig, SourcesConfig, VqaV2Config
+from v2l.config.sources import AnySourceConfig, SourcesConfig
 from v2l.data.manifest import COLUMNS
+from v2l.data.questions import COLUMNS as QUESTION_COLUMNS
 from v2l.data.sources.coco import list_coco
 from v2l.data.sources.decoding import Seen, look, start_worker
 from v2l.data.sources.imagenet import list_imagenet
-from v2l.data.sources.listing import Listing, Picture
+from v2l.data.sources.listing import NO_CLASS, Listing, Picture
 from v2l.data.sources.mini_imagenet import list_mini_imagenet
 from v2l.data.sources.tally import Tally
 from v2l.data.sources.vqa_v2 import list_vqa_v2
-from v2l.errors import ConfigError, DataError
+from v2l.errors import DataError
 from v2l.progress import track
 
 LISTERS = {"imagenet": list_imagenet, "mini_imagenet": list_mini_imagenet, "coco": list_coco, "vqa_v2": list_vqa_v2}
@@ -31,16 +32,13 @@ PICTURES_PER_TASK = 32
 logger = logging.getLogger(__name__)
 
 
-def pictures(manifest: Path, report: Path, config: SourcesConfig, questions: Path | None = None) -> None:
-    """Writes the manifest, a report of counts and unreadable pictures, and VQA v2's questions if they are asked for.
+def pictures(manifest: Path, report: Path, questions: Path, config: SourcesConfig) -> None:
+    """Writes the manifest, a report of counts and unreadable pictures, and VQA v2's questions.
 
     Questions about an unreadable picture are left out with it.
-    Raises ConfigError if questions are asked for and no source has any, and DataError if a source is not what it should
-    be, two pictures have one image_id, or more than ``max_unreadable`` pictures cannot be read.
+    Raises DataError if a source is not what it should be, two pictures have one image_id, or more than
+    ``max_unreadable`` pictures cannot be read.
     """
-    if questions is not None and not any(isinstance(source, VqaV2Config) for source in config.sources):
-        kinds = ", ".join(source.kind for source in config.sources)
-        raise ConfigError(f"data.sources: expected one of kind vqa_v2, for {questions.name}; found {kinds}")
     listings = [_list(source) for source in config.sources]
     _check_ids(listings)
     rows, counts, unreadable = [], [], []
@@ -60,9 +58,9 @@ def pictures(manifest: Path, report: Path, config: SourcesConfig, questions: Pat
     frame = pd.DataFrame(rows, columns=COLUMNS)
     write_rows(manifest, frame)
     asked = _readable_questions(listings, {entry["image_id"] for entry in unreadable})
-    if questions is not None:
-        write_rows(questions, asked)
-    totals = {"num_pictures": len(frame), "num_classes": frame["class_name"].nunique(), "num_questions": len(asked)}
+    write_rows(questions, asked)
+    num_classes = frame.loc[frame["class_id"] != NO_CLASS, "class_name"].nunique()
+    totals = {"num_pictures": len(frame), "num_classes": num_classes, "num_questions": len(asked)}
     write_json(report, {**totals, "sources": counts, "unreadable": unreadable})
     logger.info("%d pictures, %d questions, %d unreadable", len(rows), len(asked), len(unreadable))
 
@@ -101,5 +99,5 @@ def _check_unreadable(unreadable: Sequence[Mapping[str, str]], num_pictures: int
 
 def _readable_questions(listings: Iterable[Listing], unreadable: set[str]) -> pd.DataFrame:
     tables = [listing.questions for listing in listings if listing.questions is not None]
-    asked = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"image_id": []})
+    asked = pd.concat([pd.DataFrame(columns=QUESTION_COLUMNS), *tables], ignore_index=True)
     return asked[~asked["image_id"].isin(unreadable)].reset_index(drop=True)
