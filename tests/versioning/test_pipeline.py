@@ -39,7 +39,7 @@ def test_another_pipeline_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_family_is_a_stage_and_every_output_has_one_owner(pipeline: dict) -> None:
-    assert set(pipeline["stages"]) == {stage.family for stage in STAGES.values()}
+    assert set(pipeline["stages"]) == {stage.family for stage in STAGES.values()} - {"release"}  # another graph's
     outputs = [
         name
         for stage in pipeline["stages"].values()
