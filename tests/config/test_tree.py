@@ -100,7 +100,8 @@ def test_listed_episodes_have_the_shots_that_their_files_say(tree: dict) -> None
 
 
 def test_pictures_come_from_data_sets_where_they_lie(tree: dict) -> None:
-    tree["data"] = {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2014}]}
+    asked = {"kind": "vqa_v2", "root": "vqa"}
+    tree["data"] = {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2014}, asked]}
     assert parse_config(tree, "my.yaml").data.sources[0].year == 2014
 
 

@@ -11,8 +11,9 @@ from v2l.config.tokenizer import TokensConfig
 from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.errors import ArtifactError
 from v2l.experiments.semantics import score_tokens, semantics, similarity_range
+from v2l.shards import WHOLE
 from v2l.tokenizer.global_tokens import global_tokens
-from v2l.vocab.filter import filter_vocabulary, load_candidates
+from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates
 
 PICTURES, TRAINING, TEXTS, DIM = 30, 20, 45, 6
 CODEBOOKS = {
@@ -59,11 +60,12 @@ def stored(inputs, runtime, tmp_path: Path) -> dict[str, list[Path]]:
     for name, codebook in CODEBOOKS.items():
         vectors.append(tmp_path / f"codebook_{name}.safetensors")
         tokens.append(tmp_path / f"global_{name}.parquet")
-        filter_vocabulary(
-            **files, candidates=inputs["candidates"], embeddings=inputs["embeddings"], rows=tmp_path / "kept",
-            vectors=vectors[-1], config=FilterConfig(min_count=2), codebook_config=codebook, codebook=name,
-            runtime=runtime,
-        )  # fmt: skip
+        counted = {
+            "candidates": inputs["candidates"], "embeddings": inputs["embeddings"], "counts": tmp_path / "counts",
+            "config": FilterConfig(min_count=2), "codebook_config": codebook, "codebook": name,
+        }  # fmt: skip
+        count_nearest(**files, **counted, runtime=runtime, shard=WHOLE)
+        filter_vocabulary(**counted, rows=tmp_path / "kept", vectors=vectors[-1])
         config = TokensConfig(num_global=5)
         global_tokens(**files, global_vectors=vectors[-1], tokens=tokens[-1], config=config, runtime=runtime)
     return {"global_vectors": vectors, "global_tokens": tokens[::-1]}

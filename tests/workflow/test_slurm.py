@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,9 +17,9 @@ from v2l.versioning.digests import result_digests
 from .conftest import BIN, Checkout, make_checkout
 from .slurm_node import SlurmNode, obstacle
 
-# A node without accounting, two processors, and nobody to wait for.
-HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2", "--jobs", "2")
-LONGEST_RUN_S = 3600
+# A node without accounting, two processors, and a job more than these, as finished ones are noticed late.
+HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2", "--jobs", "3")
+LONGEST_RUN_S = 1800
 
 
 @pytest.fixture(scope="module")
@@ -97,25 +98,42 @@ def test_dry_run_for_the_paper_lists_gpus_memory_and_time_of_every_job(
     assert groups["train"] == ""
 
 
-def test_graph_run_anew_by_slurm_with_a_job_killed_and_other_batch_sizes_gives_the_same_bytes(
-    slurm: SlurmNode, smoke: Checkout, tmp_path: Path, repository: Path, assets: Path
+# From these on the graph is run anew: training, the LLM, a sharded stage, and jobs that share one; all else is at hand.
+REMADE = ("tokenizer/lqae.safetensors", "caption/predictions.parquet", "tokens/global_order_1.parquet")
+
+
+def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(
+    slurm: SlurmNode, smoke: Checkout, copy_of_smoke: Checkout, tmp_path: Path
 ) -> None:
-    other = make_checkout(tmp_path, repository, assets)
-    other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900})
-    command = [BIN / "snakemake", "--profile", "slurm", "--configfile", "config/smoke.yaml", *HERE]
-    output, training = tmp_path / "output.txt", other.results / "logs" / "train_v2l.log"
+    other, output = copy_of_smoke, tmp_path / "output.txt"
+    curves = other.results / "tokenizer" / "tensorboard" / "lqae"
+    shutil.rmtree(curves)
+    other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900, "shards": {"caption": 2}})
+    files = [str((other.results / name).relative_to(other.root)) for name in REMADE]
+    command = [
+        BIN / "snakemake",
+        "--profile",
+        "slurm",
+        "--configfile",
+        "config/smoke.yaml",
+        *HERE,
+        "--forcerun",
+        *files,
+    ]
     with output.open("w") as stream:
         running = subprocess.Popen(
             command, cwd=other.root, env=other.environment(), stdout=stream, stderr=subprocess.STDOUT
         )
     try:
-        while not (training.exists() and "read pictures" in training.read_text()):
+        while not curves.exists():  # opened just before the first step
             assert running.poll() is None, output.read_text()[-4000:]
             time.sleep(0.05)
-        slurm.command("scancel", slurm.jobs()["rule_train_wildcards_v2l"])
+        slurm.command("scancel", slurm.jobs()["rule_train_wildcards_lqae"])
         assert running.wait(LONGEST_RUN_S) == 0, output.read_text()[-4000:]
     finally:
         running.kill()
-    assert "train: goes on from step" in training.read_text()
+    assert "train: goes on from step" in (other.results / "logs" / "train_lqae.log").read_text()
+    done = set(re.findall(r"\(Rule: (\w+)\)", output.read_text()))
+    assert {"train", "local_tokens", "local_words", "classify", "caption_shard", "merge_caption", "report"} <= done
     assert result_digests(other.results) == result_digests(smoke.results)
     assert other.planned_rules() == set()
