@@ -100,6 +100,7 @@ def test_dry_run_for_the_paper_lists_gpus_memory_and_time_of_every_job(
 
 # From these on the graph is run anew: training, the LLM, a sharded stage, and jobs that share one; all else is at hand.
 REMADE = ("tokenizer/lqae.safetensors", "caption/predictions.parquet", "tokens/global_order_1.parquet")
+KEPT = ("tokenizer/v2l.safetensors", "restore/rows_v2l.parquet", "masked/rows.parquet")
 
 
 def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(
@@ -109,20 +110,17 @@ def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(
     curves = other.results / "tokenizer" / "tensorboard" / "lqae"
     shutil.rmtree(curves)
     other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900, "shards": {"caption": 2}})
-    files = [str((other.results / name).relative_to(other.root)) for name in REMADE]
-    command = [
-        BIN / "snakemake",
-        "--profile",
-        "slurm",
-        "--configfile",
-        "config/smoke.yaml",
-        *HERE,
-        "--forcerun",
-        *files,
-    ]
+    (other.results / KEPT[0]).touch()  # newer than what was made of it, as files are after a pull: content decides
+    times = [(other.results / name).stat().st_mtime_ns for name in KEPT]
+    command = ["--profile", "slurm", "--configfile", "config/smoke.yaml", *HERE]
+    command += ["--forcerun", *(str((other.results / name).relative_to(other.root)) for name in REMADE)]
     with output.open("w") as stream:
         running = subprocess.Popen(
-            command, cwd=other.root, env=other.environment(), stdout=stream, stderr=subprocess.STDOUT
+            [BIN / "snakemake", *command],
+            cwd=other.root,
+            env=other.environment(),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
         )
     try:
         while not curves.exists():  # opened just before the first step
@@ -133,7 +131,10 @@ def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(
     finally:
         running.kill()
     assert "train: goes on from step" in (other.results / "logs" / "train_lqae.log").read_text()
+    restarted = re.findall(r"Trying to restart job (.+)\.", output.read_text())
+    assert len(restarted) == 1, restarted
     done = set(re.findall(r"\(Rule: (\w+)\)", output.read_text()))
     assert {"train", "local_tokens", "local_words", "classify", "caption_shard", "merge_caption", "report"} <= done
+    assert [(other.results / name).stat().st_mtime_ns for name in KEPT] == times
     assert result_digests(other.results) == result_digests(smoke.results)
     assert other.planned_rules() == set()
