@@ -7,7 +7,6 @@ it closes, so none outlives a launcher that is killed.
 import importlib
 import logging
 import os
-import pickle
 import shutil
 import signal
 import socket
@@ -20,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from v2l.config.tree import Config, get_section
+from v2l.artifacts import write_json
+from v2l.config.tree import Config, get_section, parse_config
 from v2l.errors import ConfigError, V2LError
 from v2l.graph.spec import Stage
 
-CALL, ERRORS, LAST_WORDS = "call.pickle", "errors", "stderr.txt"
+CALL, ERRORS, LAST_WORDS = "call.json", "errors", "stderr.txt"
+STAGE_FIELDS = ("name", "target", "params", "seeded")
 SLURM_JOB = {"SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF"}
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,30 @@ class Call:
     def run(self) -> None:
         module, function = self.stage.target.split(":")
         getattr(importlib.import_module(module), function)(**self.keywords)
+
+    def record(self) -> dict[str, Any]:
+        """What another process makes the call from, as plain data; the rest is in the configuration."""
+        given = {
+            name: value for name, value in self.keywords.items() if name not in {*self.stage.params, "seed", "runtime"}
+        }
+        return {
+            "stage": {name: getattr(self.stage, name) for name in STAGE_FIELDS},
+            "config": self.config.model_dump(mode="json"),
+            "options": {name: value for name, value in given.items() if isinstance(value, str)},
+            "files": {name: str(value) for name, value in given.items() if isinstance(value, Path)},
+            "lists": {name: list(map(str, value)) for name, value in given.items() if isinstance(value, list | tuple)},
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], runtime: Any) -> "Call":
+        """The call whose record this is. runtime: of the process that makes it."""
+        stage = Stage(**record["stage"], family="", summary="", inputs={}, outputs={})
+        config, options = parse_config(record["config"], CALL), record["options"]
+        keywords = {name: get_section(config, key.format(**options)) for name, key in stage.params.items()}
+        keywords |= options | {name: Path(path) for name, path in record["files"].items()}
+        keywords |= {name: [Path(path) for path in paths] for name, paths in record["lists"].items()}
+        seed = {"seed": config.seed} if stage.seeded else {}
+        return cls(stage, config, {**keywords, **seed, "runtime": runtime})
 
 
 def plan_processes(stage: Stage, config: Config, device: Any) -> tuple[int, int]:
@@ -76,7 +101,7 @@ def launch(call: Call, nodes: int, processes: int, scratch: Path) -> None:
     errors = scratch / ERRORS
     shutil.rmtree(errors, ignore_errors=True)
     errors.mkdir()
-    (scratch / CALL).write_bytes(pickle.dumps(call))
+    write_json(scratch / CALL, call.record())
     command = _command(nodes, processes, scratch)
     environment = dict(_outside_of_steps()) | {"OMP_NUM_THREADS": str(call.config.threads)}  # or torchrun sets it to 1
     logger.info("%s: %d x %d processes", call.stage.name, nodes, processes)

@@ -2,18 +2,20 @@
 
 import logging
 import os
-import pickle
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from v2l.artifacts import read_json
+from v2l.config.tree import parse_config
 from v2l.errors import V2LError
 from v2l.launch import CALL, ERRORS, Call
-from v2l.runtime import Runtime, seed_libraries
+from v2l.runtime import Runtime, resolve_runtime, seed_libraries
 
 
 def _end_with_launcher() -> None:
@@ -31,13 +33,14 @@ def _own_device(runtime: Runtime, local_rank: int) -> Runtime:
     return replace(runtime, device=device)
 
 
-def work(call: Call, local_rank: int) -> None:
-    """Calls the function with the process group in place. Raises what it raises."""
-    runtime = _own_device(call.keywords["runtime"], local_rank)
-    torch.set_num_threads(call.config.threads)
-    seed_libraries(call.config.seed, call.stage.name)
+def work(record: dict[str, Any], local_rank: int) -> None:
+    """Makes the call of this record with the process group in place. Raises what it raises."""
+    config = parse_config(record["config"], CALL)
+    runtime = _own_device(resolve_runtime(config.runtime, config.precision, config.threads), local_rank)
+    call = Call.from_record(record, runtime)
+    seed_libraries(config.seed, call.stage.name)
     dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
-    replace(call, keywords=call.keywords | {"runtime": runtime}).run()
+    call.run()
     dist.barrier()  # whoever ends first has the others ended
     dist.destroy_process_group()
 
@@ -49,7 +52,7 @@ def main(scratch: Path) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("v2l").setLevel(logging.INFO if rank == 0 else logging.WARNING)
     try:
-        work(pickle.loads((scratch / CALL).read_bytes()), int(os.environ["LOCAL_RANK"]))
+        work(read_json(scratch / CALL), int(os.environ["LOCAL_RANK"]))
     except V2LError as error:
         (scratch / ERRORS / f"{rank:06d}").write_text(str(error), encoding="utf-8")
         return 1

@@ -17,19 +17,6 @@ def random_picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels).resize((width, height))
 
 
-@pytest.fixture(scope="module")
-def tiny_open_clip(tmp_path_factory) -> OpenClipConfig:
-    """A small open_clip architecture with random weights; its name is registered with the library."""
-    folder = tmp_path_factory.mktemp("open_clip")
-    (folder / "tiny.json").write_text(
-        '{"embed_dim": 32,'
-        ' "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},'
-        ' "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}'
-    )
-    open_clip.add_model_config(folder)
-    return OpenClipConfig(model="tiny", pretrained=None)
-
-
 def test_normalise_pixels_is_the_textbook_formula() -> None:
     pixels = torch.rand(2, 3, 4, 5)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
