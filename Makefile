@@ -47,8 +47,13 @@ smoke: ## the same graph with tiny budgets
 	@$(MAKE) --no-print-directory demo CONFIG=config/smoke.yaml
 
 .PHONY: test
-test: $(READY) ## all tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## all tests, as many at once as CORES
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+
+.PHONY: bench
+bench: $(READY) ## speed against plain ways, on the default's models, as Markdown
+	@$(SNAKEMAKE) --quiet all --configfile $(CONFIG) $(addprefix data/,$(addsuffix /manifest.json,llm networks text_encoder))
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: verify
 verify: $(READY) ## compare the run of CONFIG with the published snapshot in git

@@ -1,6 +1,6 @@
 """What a configuration of the paper's scale costs: throughput on the device at hand, and GPU hours by stage.
 
-    python benchmarks/paper_scale.py --config config/paper.yaml [--size tiny|paper] [--json OUT]
+    python -m benchmarks.paper_scale --config config/paper.yaml [--size tiny|paper] [--json OUT]
 
 Weights are random and pictures noise, neither of which a GPU's speed depends on; the code is the suite's own
 (docs/performance.md).
@@ -14,13 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from scale.counts import Lengths, num_parameters, num_pictures
-from scale.language import measure_language
-from scale.machine import Measured, device_name, matrix_peak
-from scale.pictures import measure_pictures
-from scale.sizes import SIZES, Size
-from scale.stand_ins import random_llm
-from scale.table import Row, hours_table, measured_table, rows
 
 from v2l.artifacts import write_json
 from v2l.config.clip import OpenClipConfig
@@ -28,6 +21,14 @@ from v2l.config.sources import SourcesConfig
 from v2l.config.tree import Config, load_config
 from v2l.errors import ConfigError, V2LError
 from v2l.runtime import Runtime, resolve_runtime, seed_libraries
+
+from .common.machine import Measured, device_name, matrix_peak
+from .common.sizes import SIZES, Size
+from .common.stand_ins import random_llm
+from .scale.counts import Lengths, num_parameters, num_pictures
+from .scale.language import measure_language
+from .scale.pictures import measure_pictures
+from .scale.table import Row, hours_table, measured_table, rows
 
 
 def main() -> None:

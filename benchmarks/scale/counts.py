@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from v2l.config.data import EpisodesConfig
 from v2l.config.fewshot import InductionSetting, RunConfig
@@ -30,7 +31,7 @@ from v2l.models.llm import Llm
 from v2l.prompts.fewshot import ANSWER_LEAD, image_block, induction_line
 from v2l.prompts.restore import RestorationPrompt
 
-from .sizes import LLAMA2_PARAMETERS
+from ..common.sizes import LLAMA2_PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,21 @@ def num_parameters(source: str) -> int:
 
 
 def num_pictures(data: SourcesConfig) -> dict[str, dict[str, int]]:
-    """Pictures by source and split, as the owners state them. VQA v2's pictures are listed beside COCO's.
+    """Rows by source and split, as the owners state them. Pictures of VQA v2 that are also COCO's are counted there.
 
     Raises ConfigError without ImageNet, which tokenizers are trained on.
     """
     found: dict[str, dict[str, int]] = {}
     for source in data.sources:
         counts = found.setdefault(source.kind, {TRAIN: 0, HELDOUT: 0})
-        for split, number in _by_split(source):
+        for split, number in _by_split(source, data):
             counts[split] += number
     if imagenet.KIND not in found:
         raise ConfigError(f"data.sources: expected one of kind imagenet, found {', '.join(found)}")
     return found
 
 
-def _by_split(source: AnySourceConfig) -> Iterator[tuple[str, int]]:
+def _by_split(source: AnySourceConfig, data: SourcesConfig) -> Iterator[tuple[str, int]]:
     match source:
         case MiniImageNetConfig():
             for group, split in source.splits.items():
@@ -78,7 +79,15 @@ def _by_split(source: AnySourceConfig) -> Iterator[tuple[str, int]]:
             counts = coco.COUNTS
             yield from ((coco.SPLITS[split], counts[f"{split}{source.year}"]["pictures"]) for split in source.splits)
         case VqaV2Config():
-            yield from ((coco.SPLITS[split], vqa_v2.COUNTS[split]["pictures"]) for split in source.splits)
+            shared = _captioned_splits(data, source.pictures or source.root)
+            own = [split for split in source.splits if split not in shared]
+            yield from ((coco.SPLITS[split], vqa_v2.COUNTS[split]["pictures"]) for split in own)
+
+
+def _captioned_splits(data: SourcesConfig, folder: Path) -> set[str]:
+    """The splits of COCO 2014 in a folder that a source of captions lists."""
+    sources = (source for source in data.sources if isinstance(source, CocoConfig))
+    return {split for source in sources if source.root == folder and source.year == 2014 for split in source.splits}
 
 
 def limited(count: int, limit: int | None) -> int:

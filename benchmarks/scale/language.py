@@ -28,20 +28,15 @@ from v2l.runtime import Runtime
 from v2l.training.lora import add_adapter, batch, take_step
 from v2l.vocab.expand import expand_tokens
 
+from ..common.llm_work import engine_flops, forward_flops, tokens_read
+from ..common.machine import Measured, peak_memory, reset_peak_memory, seconds_of
+from ..common.sizes import Size
+from ..common.stand_ins import random_llm, words
 from .counts import Lengths
-from .machine import Measured, peak_memory, reset_peak_memory, seconds_of
 from .pictures import configured_tokenizer
-from .sizes import Size
-from .stand_ins import random_llm, words
 
 WAYS, SHOTS, NUM_GLOBAL = 5, 5, 21  # the longest prompt of Table 1
 TASKS = ("inpainting", "rotation")  # a task filled in window by window, and one whose windows are one batch
-
-
-def tokens_read(requests: Sequence[Request]) -> int:
-    """Prompt tokens that the engine reads: what prompts begin with in common, once."""
-    beginnings = {request.segments[:k] for request in requests for k in range(1, len(request.segments) + 1)}
-    return sum(len(beginning[-1]) for beginning in beginnings)
 
 
 def measure_language(config: Config, size: Size, runtime: Runtime, lengths: Lengths) -> Iterator[tuple[str, Measured]]:
@@ -61,16 +56,13 @@ def measure_language(config: Config, size: Size, runtime: Runtime, lengths: Leng
     yield "LoRA", _measure_lora(llm, config, size, grid, runtime)
 
 
-def _flops(llm: Llm, tokens: int) -> float:
-    """A forward pass, attention to earlier tokens left out."""
-    return 2.0 * llm.num_parameters * tokens
-
-
 def _measure_expansion(llm: Llm, config: Config, size: Size, runtime: Runtime) -> Measured:
     """Of two tokens that each vocabulary token adds, the first is read; the prompt is one for all."""
     ids = range(min(size.tokens, llm.vocab_size))
     seconds = seconds_of(lambda: expand_tokens(llm, config.vocab.expand.prompt, ids), runtime.device)
-    return Measured({"tokens": len(ids)}, seconds, _flops(llm, 2 * len(ids)), peak_memory(runtime.device))
+    return Measured(
+        {"tokens": len(ids)}, seconds, forward_flops(llm, 2 * len(ids), 2 * len(ids)), peak_memory(runtime.device)
+    )
 
 
 def _measure_answers(llm: Llm, requests: Sequence[Request], runtime: Runtime) -> Measured:
@@ -79,8 +71,7 @@ def _measure_answers(llm: Llm, requests: Sequence[Request], runtime: Runtime) ->
     seconds = seconds_of(lambda: answers.extend(llm.answer(requests)), runtime.device, warm_up=False)
     read = tokens_read(requests)
     items = {"questions": len(requests), "prompt tokens": read}
-    flops = _flops(llm, read + sum(len(answer) - 1 for answer in answers))
-    return Measured(items, seconds, flops, peak_memory(runtime.device))
+    return Measured(items, seconds, engine_flops(llm, requests, answers), peak_memory(runtime.device))
 
 
 def few_shot_requests(llm: Llm, config: Config, count: int, lengths: Lengths) -> list[Request]:
@@ -113,7 +104,8 @@ def _measure_restoration(llm: Llm, config: Config, size: Size, grid: int, runtim
     seconds = seconds_of(restore, runtime.device, warm_up=False)
     shared = len(RestorationPrompt.make(llm, protocol.num_predicted).instruction)
     read = sum(row["num_prompt_tokens"] - shared for row in rows)
-    flops = _flops(llm, read + len(rows) * (protocol.num_predicted - 1))
+    generated = len(rows) * protocol.num_predicted
+    flops = forward_flops(llm, read + generated - len(rows), generated)
     return Measured({"windows": len(rows), "prompt tokens": read}, seconds, flops, peak_memory(runtime.device))
 
 
@@ -161,15 +153,15 @@ def _measure_masked(llm: Llm, config: Config, size: Size, grid: int, runtime: Ru
         fill_in(llm, image_ids, maps, holes, config.masked.mask.text, llm.vocab_size, "benchmark")
 
     seconds = seconds_of(fill, runtime.device, warm_up=False)
-    tokens = len(image_ids) * 2 * grid**2
-    return Measured({"pictures": len(image_ids)}, seconds, _flops(llm, tokens), peak_memory(runtime.device))
+    flops = forward_flops(llm, maps.size * 2, int(holes.sum()))
+    return Measured({"pictures": len(image_ids)}, seconds, flops, peak_memory(runtime.device))
 
 
 def _measure_lora(llm: Llm, config: Config, size: Size, grid: int, runtime: Runtime) -> Measured:
     """Steps of `v2l.training.lora.tune_lora`. Frozen weights get no gradient: twice a pass's FLOPs, not three times."""
     lora, mask = config.masked.lora, config.masked.mask
     prompt = MaskedPrompt.make(llm, mask.text)
-    parameters = llm.num_parameters
+    forward = forward_flops(llm, 1, 1)  # of a token
     model = add_adapter(llm, lora, "random", config.seed)
     trained = nn.ParameterList(each for each in model.parameters() if each.requires_grad)
     optimiser = torch.optim.AdamW(trained, weight_decay=0.0)
@@ -179,5 +171,5 @@ def _measure_lora(llm: Llm, config: Config, size: Size, grid: int, runtime: Runt
     reset_peak_memory(runtime.device)
     step = partial(take_step, model, optimiser, *sequences, lora.learning_rate)
     seconds = seconds_of(step, runtime.device, size.lora_steps)
-    flops = 4.0 * parameters * sequences[0].numel() * size.lora_steps
+    flops = 2 * forward * sequences[0].numel() * size.lora_steps
     return Measured({"steps": size.lora_steps}, seconds, flops, peak_memory(runtime.device))

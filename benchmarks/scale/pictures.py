@@ -26,9 +26,9 @@ from v2l.training.pictures import TrainingPictures
 from v2l.training.train import make_trainer
 from v2l.training.trainer import Trainer
 
-from .machine import Measured, peak_memory, reset_peak_memory, seconds_of
-from .sizes import Size
-from .stand_ins import random_clip, write_networks
+from ..common.machine import Measured, peak_memory, reset_peak_memory, seconds_of
+from ..common.sizes import Size
+from ..common.stand_ins import random_clip, write_networks
 
 TEXTS_A_PASS = 256  # several of open_clip's own passes
 

@@ -10,6 +10,8 @@ from v2l.models.llm import Llm
 from v2l.vocab.embed import load_templates
 from v2l.vocab.expand import MAX_ORDER
 
+from ..common.machine import Measured
+from ..common.sizes import LLAMA2_PARAMETERS
 from .counts import (
     Lengths,
     encoded_pictures,
@@ -21,8 +23,6 @@ from .counts import (
     restoration_run,
     restored_pictures,
 )
-from .machine import Measured
-from .sizes import LLAMA2_PARAMETERS
 
 NUM_TOKENS = 32_000  # of LLaMA 2
 CONDITIONS = 2  # picture words and random words, before and after tuning
@@ -54,8 +54,9 @@ def rows(config: Config, lengths: Lengths, llm: Llm) -> list[Row]:
 
 def _picture_rows(config: Config) -> Iterator[Row]:
     pictures = num_pictures(config.data)
-    listed = " + ".join(f"{sum(splits.values()):,} {kind}" for kind, splits in pictures.items())
-    every = sum(sum(splits.values()) for splits in pictures.values())
+    rows_by_kind = {kind: sum(splits.values()) for kind, splits in pictures.items()}
+    listed = " + ".join(f"{number:,} {kind}" for kind, number in rows_by_kind.items() if number)
+    every = sum(rows_by_kind.values())
     yield Row("image-features", f"all pictures: {listed}", every, "pictures", "clip images")
     tokens, templates = config.vocab.expand.num_tokens or NUM_TOKENS, len(load_templates(config.vocab.embed.templates))
     texts = MAX_ORDER * tokens * templates
@@ -102,7 +103,7 @@ def _language_rows(config: Config, lengths: Lengths, llm: Llm) -> Iterator[Row]:
         asked = limited(pictures["coco"][HELDOUT], config.caption.max_images)
         formula = f"{asked:,} pictures x {CONDITIONS} conditions, {config.caption.num_context} samples each"
         yield Row("caption", formula + heavier(own), asked * CONDITIONS, "questions", "captions", scale(own))
-    if pictures.get("vqa_v2", {HELDOUT: 0})[HELDOUT]:
+    if any(source.kind == "vqa_v2" and "val" in source.splits for source in config.data.sources):
         asked = limited(VQA_COUNTS["val"]["questions"], config.vqa.max_questions)
         formula = f"{asked:,} questions x {CONDITIONS} conditions, {config.vqa.num_context} samples each"
         yield Row("vqa", formula + heavier(own), asked * CONDITIONS, "questions", "vqa", scale(own))

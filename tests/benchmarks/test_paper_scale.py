@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from benchmarks.common.llm_work import tokens_read
+from benchmarks.common.machine import Measured
+from benchmarks.common.sizes import LLAMA2_7B, LLAMA2_PARAMETERS, SIZES
+from benchmarks.common.stand_ins import random_llm, words
 from benchmarks.scale import counts, table
-from benchmarks.scale.language import context_queries, few_shot_requests, tokens_read, vqa_text
-from benchmarks.scale.machine import Measured
-from benchmarks.scale.sizes import LLAMA2_7B, LLAMA2_PARAMETERS, SIZES
-from benchmarks.scale.stand_ins import random_llm, words
+from benchmarks.scale.language import context_queries, few_shot_requests, vqa_text
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from v2l.config.data import EpisodesConfig
@@ -32,9 +33,7 @@ from v2l.models.llm import Llm
 from v2l.models.llm_generation import Generation
 from v2l.runtime import Runtime
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-SCRIPT = "benchmarks/paper_scale.py"
+MODULE = "benchmarks.paper_scale"
 LENGTHS = counts.Lengths(ngram=2.0, name=3.0)
 TABLE_1 = [
     {"induction": False},
@@ -119,9 +118,22 @@ def test_pictures_are_those_that_the_owners_state(paper: Config):
         "imagenet": {"train": 1_281_167, "heldout": 50_000},
         "mini_imagenet": {"train": 48_000, "heldout": 12_000},
         "coco": {"train": 82_783, "heldout": 40_504},
-        "vqa_v2": {"train": 82_783, "heldout": 40_504},
+        "vqa_v2": {"train": 0, "heldout": 0},  # COCO's
     }
-    assert counts.encoded_pictures(paper) == 1_281_167 + 50_000 + 60_000 + 2 * 123_287 + 5 * (50_000 + 12_000)
+    assert counts.encoded_pictures(paper) == 1_281_167 + 50_000 + 60_000 + 123_287 + 5 * (50_000 + 12_000)
+
+
+def test_pictures_of_vqa_v2_are_rows_of_their_own_where_captions_are_read_elsewhere(paper: Config):
+    *others, captions, questions = paper.data.sources
+    for other in (
+        captions.model_copy(update={"root": Path("/data/elsewhere")}),
+        captions.model_copy(update={"year": 2017}),
+    ):
+        data = paper.data.model_copy(update={"sources": [*others, other, questions]})
+        assert counts.num_pictures(data)["vqa_v2"] == {"train": 82_783, "heldout": 40_504}
+    val = captions.model_copy(update={"splits": ["val"]})
+    data = paper.data.model_copy(update={"sources": [*others, val, questions]})
+    assert counts.num_pictures(data)["vqa_v2"] == {"train": 82_783, "heldout": 0}
 
 
 def test_sources_without_imagenet_are_refused(paper: Config):
@@ -204,7 +216,8 @@ def test_measured_questions_have_the_length_that_is_counted(paper: Config, llm: 
 def test_a_tiny_run_measures_everything_that_the_table_needs(repository: Path, tmp_path: Path, paper: Config, llm: Llm):
     command = [
         sys.executable,
-        SCRIPT,
+        "-m",
+        MODULE,
         "--config",
         "config/paper.yaml",
         "--size",
@@ -245,9 +258,8 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
     repository: Path, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(repository)
-    monkeypatch.syspath_prepend(str(Path("benchmarks").absolute()))
-    monkeypatch.setattr(sys, "argv", [SCRIPT, "--config", *arguments])
+    monkeypatch.setattr(sys, "argv", [MODULE, "--config", *arguments])
     with pytest.raises(SystemExit) as refused:
-        importlib.import_module("paper_scale").main()
+        importlib.import_module(MODULE).main()
     assert refused.value.code.startswith(f"paper_scale: {message}")
     assert "\n" not in refused.value.code

@@ -5,12 +5,21 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Cohere2Config,
+    Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
+    GraniteConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
+    Olmo2Config,
+    Phi3Config,
     PreTrainedConfig,
     Qwen2Config,
+    Qwen3Config,
+    Starcoder2Config,
 )
 
 from v2l.models.llm_decoding import Free, OneOf
@@ -31,13 +40,19 @@ SIZES = {
 ARCHITECTURES = {
     "llama": LlamaConfig(**SIZES),
     "qwen2": Qwen2Config(**SIZES),
+    "qwen3": Qwen3Config(**SIZES, head_dim=8),
     "mistral-window": MistralConfig(**SIZES, sliding_window=6),
+    "mixtral": MixtralConfig(**SIZES, num_local_experts=2),
+    "gemma2-window": Gemma2Config(**SIZES, head_dim=8, sliding_window=6),
+    "gemma3-window": Gemma3TextConfig(**SIZES, head_dim=8, sliding_window=6),
+    "cohere2-window": Cohere2Config(**SIZES, sliding_window=6),
+    "starcoder2-window": Starcoder2Config(**SIZES, sliding_window=6),
+    "phi3": Phi3Config(**SIZES, pad_token_id=0),
+    "olmo2": Olmo2Config(**SIZES),
+    "granite": GraniteConfig(**SIZES),
     "gpt2": GPT2Config(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.5),
     "gpt-neox": GPTNeoXConfig(**{**SIZES, "num_key_value_heads": 4}),
 }
-
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_model(config: PreTrainedConfig, dtype: torch.dtype = torch.float32):

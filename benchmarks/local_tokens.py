@@ -1,0 +1,50 @@
+"""Local tokens: nearest codes in blocks that stay in the cache, against all positions x codes at once.
+
+python -m benchmarks.local_tokens [--items 64] [--profile]
+"""
+
+import numpy as np
+import torch
+
+from v2l.data.images import to_tensor
+from v2l.tokenizer.local_tokens import PASS_PICTURES, encode_pictures
+
+from .common.contest import Table, Way, compete, options, prepare
+from .common.tokenizers import BEGIN_PICTURES, dense_nearest, random_pictures, random_sources, random_tokenizer
+from .common.tokenizers import sized_config as sized
+
+
+def main() -> None:
+    chosen = options(__doc__, items=64, plain_items=16)
+    _, runtime = prepare(chosen)
+    _, section = sized(chosen.size)
+    pictures = random_pictures(max(chosen.items, chosen.plain_items, BEGIN_PICTURES), section.image_size_px)
+    tokenizer = random_tokenizer(section, random_sources(chosen.size), pictures[:BEGIN_PICTURES])
+    tokenizer = tokenizer.eval().requires_grad_(False).to(runtime.device)
+    pixels = (255 * pictures).round().byte().permute(0, 2, 3, 1).numpy()
+
+    def suite(count: int) -> tuple[np.ndarray, None]:
+        return encode_pictures(tokenizer, pixels[:count], runtime.device), None
+
+    @torch.inference_mode()
+    def plain(count: int) -> tuple[np.ndarray, None]:
+        ids = []
+        for start in range(0, count, PASS_PICTURES):
+            part = to_tensor(pixels[start : min(start + PASS_PICTURES, count)]).to(runtime.device)
+            ids.append(dense_nearest(tokenizer, tokenizer.encode(part)).cpu().numpy())
+        return np.concatenate(ids), None
+
+    def agree(ours: np.ndarray, theirs: np.ndarray) -> str:
+        return f"{(ours[: len(theirs)] == theirs).sum():,} of {theirs.size:,} ids are equal."
+
+    compete(
+        chosen,
+        runtime,
+        Table("Local tokens", "pictures", agree),
+        Way("suite: blocks of distances", suite, chosen.items),
+        Way("all distances at once", plain, chosen.plain_items),
+    )
+
+
+if __name__ == "__main__":
+    main()
