@@ -100,17 +100,19 @@ def test_tables_without_rows_keep_their_columns(run, tmp_path: Path, count: int)
 def test_provenance_is_that_of_the_whole_with_the_times_of_all_parts(run, tmp_path: Path) -> None:
     whole = read_json(provenance_path(run("whole")["rows"]))
     parts = [run(str(n), Shard(n, 3)) for n in (1, 2, 3)]
-    costs = [(0.5, 300), (1.25, 700), (2.0, 500)]
-    for number, (part, (seconds, peak)) in enumerate(zip(parts, costs, strict=True), start=1):
+    costs = [(0.5, 300, "b"), (1.25, 700, "a"), (2.0, 500, "b")]
+    for number, (part, (seconds, peak, machine)) in enumerate(zip(parts, costs, strict=True), start=1):
         for path in part.values():
             record = read_json(provenance_path(path))
             assert record["shard"] == f"{number}-of-3"
-            write_json(provenance_path(path), {**record, "wall_seconds": seconds, "peak_memory_bytes": peak})
+            costs = {"wall_seconds": seconds, "peak_memory_bytes": peak, "machine": machine}
+            write_json(provenance_path(path), {**record, **costs})
     for path in merge(tmp_path / "merged", parts).values():
         record = read_json(provenance_path(path))
         assert (record["wall_seconds"], record["peak_memory_bytes"], record["num_shards"]) == (3.75, 700, 3)
+        assert record["machine"] == "a; b"
         assert (record["sha256"], record["size"]) == (sha256_file(path), path.stat().st_size)
-        own = {"wall_seconds", "peak_memory_bytes", "num_shards", "sha256", "size"}
+        own = {"wall_seconds", "peak_memory_bytes", "machine", "num_shards", "sha256", "size"}
         assert set(record) == {*whole, "num_shards"}
         assert {key: record[key] for key in set(whole) - own} == {key: whole[key] for key in set(whole) - own}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from v2l.artifacts import provenance_path
 from v2l.config.runtime import ShardsConfig
 from v2l.stages import STAGES
 from v2l.versioning.dag import GraphJob, graph_jobs
@@ -63,8 +64,12 @@ def test_every_stage_has_its_number_of_parts_and_a_merge_for_each_item(graphs, c
             written = {job.wildcards["scatteritem"]: job.outputs for job in shards[item]}
             numbered = [written[f"{number}-of-{count}"] for number in range(1, count + 1)]
             assert len(written) == count
-            # parts of the first output in their order, then those of the next
-            assert merge.inputs == tuple(files[place] for place in range(len(outputs)) for files in numbered)
+            assert all(job.temporary for job in shards[item])
+            # parts of the first output in their order, then those of the next, then the provenance of all
+            assert merge.inputs == tuple(files[place] for place in range(2 * len(outputs)) for files in numbered)
+            for files in numbered:
+                kept, records = files[: len(outputs)], files[len(outputs) :]
+                assert records == tuple(str(provenance_path(Path(name))) for name in kept)
             assert {job.inputs for job in shards[item]} == {items[item][0].inputs}
 
 
@@ -80,7 +85,15 @@ def test_no_two_jobs_write_one_file(graphs) -> None:
     assert set(written.values()) == {1}
 
 
-def test_dvc_has_the_same_families(configs, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dvc_has_the_same_families_with_the_same_files(configs, repository: Path, monkeypatch) -> None:
     monkeypatch.chdir(repository)
-    whole, parts = (yaml.safe_load(pipeline_text(path))["stages"] for path in configs.values())
-    assert set(whole) == set(parts)
+
+    def files(config: Path) -> dict[tuple[str, str], list[str]]:
+        stages = yaml.safe_load(pipeline_text(config))["stages"].items()
+        return {
+            (name, key): sorted(map(str, stage.get(key, [])))
+            for name, stage in stages
+            for key in ("deps", "outs", "metrics")
+        }
+
+    assert files(configs["whole"]) == files(configs["parts"])

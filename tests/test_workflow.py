@@ -7,6 +7,7 @@ import pytest
 
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
+from v2l.stages import STAGES
 from v2l.workflow import asset_files, code_files, command, hold_lock, llm_files, merge_command, read_by, shard_option
 
 HOLD = """
@@ -70,7 +71,7 @@ def test_command_has_the_stages_names_for_what_the_rule_has() -> None:
 
 def test_parts_are_named_and_put_together_in_the_stages_order() -> None:
     assert shard_option({"scatteritem": "3-of-7", "name": "v2l"}) == "--shard 3-of-7"
-    assert merge_command("restore") == "v2l merge restore --parts {input} --into {output} --log {log}"
+    assert merge_command("restore") == "v2l merge restore --parts {input.parts} --into {output} --log {log}"
 
 
 def test_training_reads_what_its_kind_of_tokenizer_does(repository: Path) -> None:
@@ -80,3 +81,9 @@ def test_training_reads_what_its_kind_of_tokenizer_does(repository: Path) -> Non
         "features": [], "embeddings": [], "global_vectors": [], "llm_embeddings": "l",
     }  # fmt: skip
     assert not any(read_by(config, "vqgan", files).values())
+
+
+@pytest.mark.parametrize("name", [name for name, stage in STAGES.items() if stage.resumable])
+def test_stage_that_takes_sigterm_stands_in_its_shells_place(name: str, repository: Path) -> None:
+    rules = "".join(path.read_text() for path in (repository / "workflow" / "rules").glob("*.smk"))
+    assert f'"exec " + suite.command("{name}")' in rules

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from v2l.artifacts import provenance_path, read_arrays, read_json, write_arrays, write_rows
 from v2l.errors import ArtifactError
-from v2l.shards import JOINED, Shard
+from v2l.shards import BETWEEN, JOINED, Shard
 
 SAME = ("stage", "options", "parameters_hash", "seed", "inputs")
+LISTED = ("code_version", "device", "machine")
 
 
 def merge_parts(parts: Sequence[Path], output: Path, how: str) -> None:
@@ -36,7 +37,7 @@ def _read_table(part: Path) -> pd.DataFrame:
 
 
 def merged_record(parts: Sequence[Path], stage: str) -> dict[str, Any]:
-    """The provenance of what is put together: that of the parts, with their times added up.
+    """The provenance of what is put together: that of the parts, with their times added up and all their machines.
 
     Raises ArtifactError unless the parts are all there are, each once, of one run of this stage.
     """
@@ -54,6 +55,7 @@ def merged_record(parts: Sequence[Path], stage: str) -> dict[str, Any]:
         raise ArtifactError(f"{parts[0]}: expected a part of stage {stage}, found one of {records[0]['stage']}")
     return {
         **{key: value for key, value in records[0].items() if key not in ("shard", "sha256", "size")},
+        **{key: BETWEEN.join(sorted({record[key] for record in records})) for key in LISTED},
         "wall_seconds": round(sum(record["wall_seconds"] for record in records), 3),
         "peak_memory_bytes": max(record["peak_memory_bytes"] for record in records),
         "num_shards": len(parts),

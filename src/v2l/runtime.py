@@ -1,6 +1,7 @@
 """Device, precision and batch sizes of one stage run, resolved once at the edge."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +17,21 @@ class Runtime:
     """What a stage may know about the machine.
 
     dtype: precision of frozen networks (float32 or bfloat16). Batch sizes change speed only. train_micro_batch:
-    pictures of one backward pass in training, None for all of a process's.
+    pictures of one backward pass in training, None for all of a process's. Training pictures that would take more than
+    picture_memory_gb are decoded as they are drawn, by loader_workers processes; 0: by the training process.
+    device_map: "auto" where an LLM goes onto all visible GPUs, gpu_memory_gb for its weights on each; None: nine tenths
+    of what is free.
     """
 
     device: torch.device
     dtype: torch.dtype
     image_batch: int
     llm_batch_tokens: int
+    device_map: str | None = None
+    gpu_memory_gb: Sequence[float] | None = None
     train_micro_batch: int | None = None
+    picture_memory_gb: float = 0
+    loader_workers: int = 0
 
 
 def _fast_in_bfloat16(device: torch.device) -> bool:
@@ -57,7 +65,11 @@ def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runt
         dtype=torch.bfloat16 if bfloat16 else torch.float32,
         image_batch=config.image_batch,
         llm_batch_tokens=config.llm_batch_tokens,
+        device_map=config.device_map,
+        gpu_memory_gb=config.gpu_memory_gb,
         train_micro_batch=config.train_micro_batch,
+        picture_memory_gb=config.picture_memory_gb,
+        loader_workers=config.loader_workers,
     )
 
 

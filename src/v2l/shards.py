@@ -12,6 +12,7 @@ from v2l.errors import ConfigError
 Items = TypeVar("Items", bound=Any)
 
 JOINED, ADDED = "joined", "added"  # how parts of an output become one
+BETWEEN = "; "  # of what the parts were made with and on, where that differs, in the provenance of the whole
 
 
 class EmptyPart(Exception):

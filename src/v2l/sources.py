@@ -5,8 +5,8 @@ them, and nothing else. What starts a stage (the command, the runner, the table 
 """
 
 import ast
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from v2l.graph.spec import Stage
@@ -19,13 +19,16 @@ def stage_sources(stage: Stage) -> list[Path]:
     """The module of the stage's function, every module of this package that it imports, directly or through others,
     and the data files that these name; sorted, absolute."""
     found: set[Path] = set()
+    data: set[Path] = set()
     waiting = [_module_file(stage.target.partition(":")[0])]
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += _imported(file)
-    return sorted({*found, *(data for file in found for data in _data_files(file))})
+            imported, named = _read(file)
+            waiting += imported
+            data |= named
+    return sorted(found | data)
 
 
 def _module_file(module: str) -> Path | None:
@@ -34,29 +37,22 @@ def _module_file(module: str) -> Path | None:
     return file if file.is_file() else None
 
 
-@lru_cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes())
+@cache  # most modules belong to many stages, and every job on a node reads the whole workflow
+def _read(file: Path) -> tuple[set[Path], set[Path]]:
+    """Modules of this package that a file imports, and files beside it, such as templates and pins, whose names stand
+    in it as strings."""
+    beside = {path.name: path for path in file.parent.iterdir() if path.is_file()}
+    nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    modules = (_module_file(name) for name in _imported_names(nodes) if name.split(".")[0] == PACKAGE)
+    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {found for found in modules if found is not None}, {beside[word] for word in words & beside.keys()}
 
 
-def _imported(file: Path) -> list[Path]:
-    files = (_module_file(name) for name in _imported_names(file) if name.split(".")[0] == PACKAGE)
-    return [found for found in files if found is not None]
-
-
-def _imported_names(file: Path) -> Iterator[str]:
+def _imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Modules that a file imports, inside functions too; ``from v2l.a import b`` may name one or what is in one."""
-    for node in ast.walk(_tree(file)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _data_files(file: Path) -> Iterator[Path]:
-    """Files beside a module, such as templates and pins, whose names stand in it as strings."""
-    beside = {path.name: path for path in file.parent.iterdir() if path.is_file()}
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
-            yield beside[node.value]

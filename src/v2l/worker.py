@@ -1,4 +1,8 @@
-"""One of several processes that run the function of a stage together; `v2l.launch` starts it through torchrun."""
+"""One of several processes that run the function of a stage together; `v2l.launch` starts it through torchrun.
+
+Workers that such a process spawns import this module too, as Python's main one, so torch, slow and large, is imported
+where it is needed.
+"""
 
 import logging
 import os
@@ -6,16 +10,15 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
-import torch.distributed as dist
+from typing import TYPE_CHECKING, Any
 
 from v2l.artifacts import read_json
 from v2l.config.tree import parse_config
 from v2l.errors import V2LError
 from v2l.launch import CALL, ERRORS, Call
-from v2l.runtime import Runtime, resolve_runtime, seed_libraries
+
+if TYPE_CHECKING:
+    from v2l.runtime import Runtime
 
 
 def _end_with_launcher() -> None:
@@ -24,8 +27,10 @@ def _end_with_launcher() -> None:
     os._exit(1)
 
 
-def _own_device(runtime: Runtime, local_rank: int) -> Runtime:
+def _own_device(runtime: "Runtime", local_rank: int) -> "Runtime":
     """A GPU for each process of a node; all share its processor."""
+    import torch
+
     if runtime.device.type != "cuda":
         return runtime
     device = torch.device("cuda", local_rank)
@@ -35,6 +40,10 @@ def _own_device(runtime: Runtime, local_rank: int) -> Runtime:
 
 def work(record: dict[str, Any], local_rank: int) -> None:
     """Makes the call of this record with the process group in place. Raises what it raises."""
+    import torch.distributed as dist
+
+    from v2l.runtime import resolve_runtime, seed_libraries
+
     config = parse_config(record["config"], CALL)
     runtime = _own_device(resolve_runtime(config.runtime, config.precision, config.threads), local_rank)
     call = Call.from_record(record, runtime)

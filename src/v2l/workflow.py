@@ -80,7 +80,7 @@ def command(name: str) -> str:
 
 def merge_command(name: str) -> str:
     """The shell command that puts the shards of a stage's outputs together."""
-    return f"v2l merge {name} --parts {{input}} --into {{output}} --log {{log}}"
+    return f"v2l merge {name} --parts {{input.parts}} --into {{output}} --log {{log}}"
 
 
 def shard_option(wildcards: Mapping[str, str]) -> str:

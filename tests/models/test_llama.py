@@ -24,8 +24,6 @@ from v2l.vocab.expand import candidate_rows, expand_tokens
 
 from .test_llm_generation import plain_answer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 VOCAB = 32_000
 CLASS_NAMES = ("sea", "sea lion", "giraffe 🦒", "émigré", "日本")
 

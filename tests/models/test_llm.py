@@ -17,8 +17,6 @@ from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Generation, Request
 from v2l.runtime import Runtime
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def llm(assets: Path) -> Llm:

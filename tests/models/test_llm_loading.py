@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from v2l.config.llm import LlmConfig
+from v2l.config.runtime import RuntimeConfig
 from v2l.errors import ModelError
 from v2l.models import llm_loading
 from v2l.models.llm import Llm, load_llm
@@ -26,8 +27,6 @@ from v2l.runtime import Runtime
 
 from .test_llm_generation import plain_answer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 PARTS = ("model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm", "model.rotary_emb", "lm_head")
 
@@ -37,9 +36,12 @@ def make_requests() -> list[Request]:
     return [*requests, Request(((1, 5, 6), (7, 8)), OneOf([(9, 10), (9, 11, 12), (13,)], end_id=3))]
 
 
-def load(source: Path | str, **config) -> Llm:
-    runtime = Runtime(CPU, torch.float32, image_batch=1, llm_batch_tokens=64)
-    return load_llm(LlmConfig(source=str(source), **config), runtime)
+def on(device: torch.device, **placement) -> Runtime:
+    return Runtime(device, torch.float32, image_batch=1, llm_batch_tokens=64, **placement)
+
+
+def load(source: Path | str, **placement) -> Llm:
+    return load_llm(LlmConfig(source=str(source)), on(CPU, **placement))
 
 
 LLAMA_2 = {  # hidden size, its blocks' inner size, blocks, heads, key and value heads; bytes of the weights in bf16
@@ -92,27 +94,26 @@ def test_a_model_that_exceeds_the_gpus_is_refused_before_it_is_loaded(tmp_path: 
 
 def test_memory_for_weights_is_what_is_listed_or_nine_tenths_of_what_is_free(monkeypatch: pytest.MonkeyPatch):
     visible_gpus(monkeypatch, 80 * 10**9, 40 * 10**9)
-    spread = LlmConfig(source="x", device_map="auto")
-    listed = LlmConfig(source="x", device_map="auto", gpu_memory_gb=[70, 20.5])
-    assert gpu_memory(spread, CUDA) == {0: 72 * 10**9, 1: 36 * 10**9}
-    assert gpu_memory(listed, CUDA) == {0: 70 * 10**9, 1: 20_500_000_000}
-    with pytest.raises(ModelError, match=r"llm\.gpu_memory_gb: expected one value for each of 2 visible GPUs, found 3"):
-        gpu_memory(LlmConfig(source="x", device_map="auto", gpu_memory_gb=[1, 2, 3]), CUDA)
+    assert gpu_memory(on(CUDA, device_map="auto")) == {0: 72 * 10**9, 1: 36 * 10**9}
+    listed = on(CUDA, device_map="auto", gpu_memory_gb=[70, 20.5])
+    assert gpu_memory(listed) == {0: 70 * 10**9, 1: 20_500_000_000}
+    match = r"runtime\.gpu_memory_gb: expected one value for each of 2 visible GPUs, found 3"
+    with pytest.raises(ModelError, match=match):
+        gpu_memory(on(CUDA, device_map="auto", gpu_memory_gb=[1, 2, 3]))
 
 
 def test_one_device_takes_the_whole_model(monkeypatch: pytest.MonkeyPatch):
-    spread = LlmConfig(source="x", device_map="auto")
-    assert gpu_memory(spread, CPU) == {}
+    assert gpu_memory(on(CPU, device_map="auto")) == {}
     visible_gpus(monkeypatch, 80 * 10**9)
-    assert gpu_memory(spread, CUDA) == {}
+    assert gpu_memory(on(CUDA, device_map="auto")) == {}
     visible_gpus(monkeypatch, 80 * 10**9, 80 * 10**9)
-    assert gpu_memory(LlmConfig(source="x"), CUDA) == {}
-    assert gpu_memory(spread, torch.device("cuda:1")) == {}
+    assert gpu_memory(on(CUDA)) == {}
+    assert gpu_memory(on(torch.device("cuda:1"), device_map="auto")) == {}
 
 
 def test_memory_without_a_device_map_is_refused():
     with pytest.raises(ValidationError, match="gpu_memory_gb: expected device_map: auto beside it, found null"):
-        LlmConfig(source="x", gpu_memory_gb=[10])
+        RuntimeConfig(gpu_memory_gb=[10])
 
 
 def test_a_model_loaded_with_a_device_map_gives_the_same_answers(llama_folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -124,7 +125,7 @@ def test_a_model_loaded_with_a_device_map_gives_the_same_answers(llama_folder: P
         asked.append((location["pretrained_model_name_or_path"], dtype, memory))
         return device_map
 
-    monkeypatch.setattr(llm_loading, "gpu_memory", lambda _config, _device: {0: 10, 1: 20})
+    monkeypatch.setattr(llm_loading, "gpu_memory", lambda _runtime: {0: 10, 1: 20})
     monkeypatch.setattr(llm_loading, "spread_layers", all_on_the_cpu)
     spread = load(llama_folder, device_map="auto")
     assert asked == [(llama_folder, torch.float32, {0: 10, 1: 20})]
@@ -141,7 +142,7 @@ def test_a_model_loaded_with_a_device_map_gives_the_same_answers(llama_folder: P
 
 
 def test_too_little_gpu_memory_is_one_line_with_the_models_name(llama_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(llm_loading, "gpu_memory", lambda _config, _device: {0: 10**6, 1: 10**6})
+    monkeypatch.setattr(llm_loading, "gpu_memory", lambda _runtime: {0: 10**6, 1: 10**6})
     with pytest.raises(ModelError, match=r"llama.*: expected GPU memory for 0\.0 GB") as refusal:
         load(llama_folder, device_map="auto")
     assert "\n" not in str(refusal.value)

@@ -113,3 +113,12 @@ def config_path(repository: Path, tmp_path: Path) -> Path:
     tree |= {"train": TRAIN, "precision": "fp32", "threads": 1, "runtime": {"device": "cpu"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     return tmp_path / "config.yaml"
+
+
+@pytest.fixture
+def decoding_ahead(config_path: Path, tmp_path: Path) -> Path:
+    """That configuration, where no picture is kept and two workers decode them."""
+    tree = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+    tree["runtime"] |= {"picture_memory_gb": 0, "loader_workers": 2}
+    (tmp_path / "decoding_ahead.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return tmp_path / "decoding_ahead.yaml"

@@ -17,28 +17,37 @@ from v2l.models.perceptual import Lpips
 from v2l.runtime import Runtime
 from v2l.tokenizer.base import Sources
 from v2l.training.loop import Guides, fit
-from v2l.training.pictures import TrainingPictures
+from v2l.training.pictures import read_training_pictures
 from v2l.training.train import make_trainer
 from v2l.training.trainer import Trainer
 
-from .conftest import DIM, NUM_TOKENS, TOKENIZERS, draw_picture
+from .conftest import DIM, NUM_TOKENS, TOKENIZERS
 
 STAGE = Stage(
     "double", "test", f"{__name__}:train_in_double", "a test",
-    inputs={"networks": Spec("in", "in")}, outputs={"weights": Spec("out", "out")}, params={"config": "train"},
+    inputs={"networks": Spec("in", "in"), "manifest": Spec("in", "in")}, outputs={"weights": Spec("out", "out")},
+    params={"config": "train"},
     options={"grief": Spec("grief", "none, or what happens in the last process at step 4")},
     seeded=True, resumable=True, shared_batch="train.batch_size",
 )  # fmt: skip
 
 
 def train_in_double(
-    networks: Path, weights: Path, config: TrainConfig, grief: str, seed: int, runtime: Runtime, scratch: Path
+    networks: Path,
+    manifest: Path,
+    weights: Path,
+    config: TrainConfig,
+    grief: str,
+    seed: int,
+    runtime: Runtime,
+    scratch: Path,
 ) -> None:
     """Writes the weights of tokenizer and discriminator, and the curves, after eight steps on seven pictures."""
     generator = torch.Generator().manual_seed(0)
     shapes = {"embeddings": (NUM_TOKENS, DIM), "global_vectors": (3, DIM)}
     sources = Sources({name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()})
-    pictures = TrainingPictures([draw_picture(index) for index in range(7)], list("abcdefg"), 32, seed)
+    paths = [f"pictures/{index}.png" for index in range(7)]
+    pictures = read_training_pictures(manifest, paths, list("abcdefg"), 32, seed, runtime.picture_memory_gb)
     tokenizer_config = V2LConfig(**TOKENIZERS["v2l"])
     trainer = make_trainer(sources, pictures, Lpips(networks, "alex"), config, tokenizer_config, seed, runtime)
     for network in (trainer.tokenizer, trainer.discriminator, trainer.lpips):

@@ -32,7 +32,6 @@ def make(inputs, runtime):
         generator = torch.Generator().manual_seed(0)
         sources = Sources({name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()})
         lpips = Lpips(inputs["networks"], "alex")
-        torch.set_num_threads(1)  # networks this small are slower on two threads
         return make_trainer(sources, four_pictures(), lpips, config, tokenizer_config, seed, runtime)
 
     return make_one

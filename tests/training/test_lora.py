@@ -33,9 +33,6 @@ SMALL = {"rank": 2, "steps": 7, "batch_size": 2, "learning_rate": 1e-2, "warmup_
 FP32, BF16 = (Runtime(torch.device("cpu"), dtype, 1, llm_batch_tokens=256) for dtype in (torch.float32, torch.bfloat16))
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def source(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> LlmConfig:
     """A Llama with random weights, large enough to matter, its embedding its output layer; the embedded tokenizer."""

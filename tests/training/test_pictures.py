@@ -63,12 +63,78 @@ def test_crop_of_a_square_picture_is_the_picture() -> None:
 def test_pictures_are_kept_with_their_short_side_at_the_training_size(tmp_path: Path) -> None:
     Image.fromarray(draw_picture(0, 40)).save(tmp_path / "square.png")
     Image.fromarray(draw_picture(1, 40)[:20]).save(tmp_path / "wide.png")
-    pictures = read_training_pictures(tmp_path / "m.parquet", ["square.png", "wide.png"], ["a", "b"], 10, seed=0)
-    assert [picture.shape for picture in pictures.pixels] == [(10, 10, 3), (10, 20, 3)]
-    assert np.array_equal(pictures.pixels[0], fit_square(Image.fromarray(draw_picture(0, 40)), 10))
+    pictures = read_training_pictures(
+        tmp_path / "m.parquet", ["square.png", "wide.png"], ["a", "b"], 10, 0, memory_gb=2
+    )
+    assert pictures.kept
+    assert [picture.shape for picture in pictures.pictures] == [(10, 10, 3), (10, 20, 3)]
+    assert np.array_equal(pictures.pictures[0], fit_square(Image.fromarray(draw_picture(0, 40)), 10))
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """Reads seven noisy pictures of 24 pixels' short side, of many shapes and two formats, at 16 pixels."""
+    sizes = [(24, 24), (24, 40), (50, 24), (24, 97), (24, 25), (90, 24), (32, 24)]
+    names = [f"{row}.{'jpg' if row % 2 else 'png'}" for row in range(len(sizes))]
+    for row, (name, (height, width)) in enumerate(zip(names, sizes, strict=True)):
+        noise = np.random.default_rng(row).integers(256, size=(height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / name)
+
+    def read_with(memory_gb: float) -> TrainingPictures:
+        return read_training_pictures(tmp_path / "m.parquet", names, list("abcdefg"), 16, 0, memory_gb)
+
+    return read_with
+
+
+def test_pictures_are_kept_as_long_as_their_estimate_fits(read) -> None:
+    needed = 7 * 16 * 16 * 3 * 4 / 3 / 1e9
+    assert read(needed * 1.001).kept
+    for memory_gb in (0, needed * 0.999):
+        pictures = read(memory_gb)
+        assert not pictures.kept
+        assert not any(isinstance(picture, np.ndarray) for picture in pictures.pictures)
+        assert len(pictures) == 7
+
+
+@pytest.mark.parametrize("share", [slice(None), slice(2, 4)])
+@pytest.mark.parametrize("memory_gb", [0, 2])
+@pytest.mark.parametrize("start", [0, 5])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_wherever_and_whenever_pictures_are_decoded(
+    read, share: slice, memory_gb: float, start: int, workers: int
+) -> None:
+    """Ten steps of four pictures: five epochs and more; a resumed run begins at the fifth."""
+    steps = range(start, 10)
+    kept = read(2)
+    expected = [kept.batch(step, 4, share) for step in steps]
+    found = list(read(memory_gb).batches(steps, 4, share, workers))
+    for (pixels, rows), (other_pixels, other_rows) in zip(found, expected, strict=True):
+        assert pixels.dtype == other_pixels.dtype == np.uint8
+        assert rows.dtype == other_rows.dtype
+        assert np.array_equal(pixels, other_pixels)
+        assert np.array_equal(rows, other_rows)
+
+
+def test_no_step_left_is_no_batch(read) -> None:
+    assert list(read(0).batches(range(3, 3), 4, workers=2)) == []
 
 
 def test_unreadable_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match=r"broken\.png"):
-        read_training_pictures(tmp_path / "m.parquet", ["broken.png"], ["a"], 10, seed=0)
+        read_training_pictures(tmp_path / "m.parquet", ["broken.png"], ["a"], 10, 0, memory_gb=2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_unreadable_picture_that_is_not_kept_is_named_when_it_is_drawn(read, workers: int) -> None:
+    pictures = read(0)
+    last = int(epoch_order(7, 0, 0)[-1])
+    broken = Path(pictures.pictures[last])
+    broken.write_bytes(b"not a picture")
+    batches = pictures.batches(range(7), 1, workers=workers)
+    assert [int(next(batches)[1][0]) for _ in range(6)] == epoch_order(7, 0, 0)[:6].tolist()
+    with pytest.raises(DataError) as caught:
+        next(batches)
+    message = str(caught.value)
+    assert message.startswith(f"{broken}: not a readable picture")
+    assert "\n" not in message

@@ -19,6 +19,7 @@ from v2l.tokenizer.model import LocalTokenizer
 from v2l.training.trainer import Trainer
 
 from .conftest import NUM_TOKENS
+from .watching import group_of, wait_until
 
 
 def command(config: Path, inputs: dict[str, Path], folder: Path, kind: str = "v2l") -> list[str]:
@@ -83,6 +84,44 @@ def test_run_that_sigterm_stops_saves_its_step_and_ends_with_the_bytes_of_an_unb
     assert steps == list(range(8))
     for name in ("tokenizer.safetensors", "curves.csv"):
         assert sha256_file(broken / name) == sha256_file(unbroken / name)
+
+
+@pytest.mark.parametrize("moment", ["a worker starts", "a checkpoint is there"])
+def test_sigterm_to_all_processes_stops_a_run_that_decodes_ahead_and_leaves_none(
+    config_path: Path, decoding_ahead: Path, inputs: dict, tmp_path: Path, moment: str
+) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    assert main(command(config_path, inputs, unbroken)) == 0
+
+    words = [sys.executable, "-m", "v2l.cli", *command(decoding_ahead, inputs, broken)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, start_new_session=True) as process:
+        if moment == "a worker starts":
+            # besides the training, and Python's own one that tracks semaphores
+            wait_until(lambda: len(group_of(process.pid)) > 2)
+        else:
+            wait_for(".scratch-train-*/checkpoint.safetensors", broken, process)
+        os.killpg(process.pid, signal.SIGTERM)
+        said = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert "error: train: stopped by SIGTERM at step" in said
+    assert "Traceback" not in said
+    wait_until(lambda: not group_of(process.pid))
+
+    assert main(command(decoding_ahead, inputs, broken)) == 0
+    for name in ("tokenizer.safetensors", "curves.csv"):
+        assert sha256_file(broken / name) == sha256_file(unbroken / name)
+
+
+def test_unreadable_picture_that_is_drawn_ends_the_run_in_one_line(
+    decoding_ahead: Path, inputs: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.read_parquet(inputs["manifest"])
+    frame["path"] = [str(inputs["manifest"].parent / path) for path in frame["path"]]
+    frame.loc[3, "path"] = str(tmp_path / "absent.png")
+    frame.to_parquet(tmp_path / "manifest.parquet")
+    assert main(command(decoding_ahead, inputs | {"manifest": tmp_path / "manifest.parquet"}, tmp_path / "out")) == 1
+    (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert error == f"error: {tmp_path / 'absent.png'}: picture not found"
 
 
 def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from v2l.artifacts import sha256_file, write_json
-from v2l.versioning.digests import differences, digest, read_digests, result_digests, write_digests
+from v2l.versioning.digests import describe_run, differences, digest, read_digests, result_digests, write_digests
 
 
 def make_results(root: Path) -> Path:
@@ -44,6 +44,12 @@ def test_written_digests_name_the_machines_and_do_not_list_themselves(tmp_path: 
     write_digests(results)
     assert (results / "digests.json").read_bytes() == before
     assert read_digests(results) == {"files": result_digests(results), "machines": ["a processor"]}
+
+
+def test_machines_of_parts_are_named_one_by_one(tmp_path: Path) -> None:
+    results = make_results(tmp_path / "results")
+    write_json(results / "classify/rows.parquet.provenance.json", {"machine": "a processor; another"})
+    assert describe_run(results)["machines"] == ["a processor", "another"]
 
 
 def test_folder_digest_depends_on_names_and_bytes_but_not_on_hidden_files(tmp_path: Path) -> None:

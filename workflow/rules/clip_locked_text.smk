@@ -22,7 +22,7 @@ rule trunk_features:
 
 use rule trunk_features as trunk_features_shard with:
     output:
-        trunk=RESULTS + "/clip/shards/{scatteritem}.safetensors",
+        **parts(trunk=RESULTS + "/clip/shards/{scatteritem}.safetensors"),
     params:
         parameters("trunk-features"),
         shard=suite.shard_option,
@@ -32,7 +32,7 @@ use rule trunk_features as trunk_features_shard with:
 
 rule merge_trunk_features:
     input:
-        gather.trunk_features(RESULTS + "/clip/shards/{scatteritem}.safetensors"),
+        **gathered(gather.trunk_features, rules.trunk_features_shard.output),
     output:
         *rules.trunk_features.output,
     log:

@@ -24,7 +24,7 @@ rule image_features:
 
 use rule image_features as image_features_shard with:
     output:
-        features=RESULTS + "/clip/shards/{scatteritem}.safetensors",
+        **parts(features=RESULTS + "/clip/shards/{scatteritem}.safetensors"),
     params:
         parameters("image-features"),
         shard=suite.shard_option,
@@ -34,7 +34,7 @@ use rule image_features as image_features_shard with:
 
 rule merge_image_features:
     input:
-        gather.image_features(RESULTS + "/clip/shards/{scatteritem}.safetensors"),
+        **gathered(gather.image_features, rules.image_features_shard.output),
     output:
         *rules.image_features.output,
     log:

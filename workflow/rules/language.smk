@@ -22,7 +22,7 @@ rule classify:
 
 use rule classify as classify_shard with:
     output:
-        predictions=RESULTS + "/classify/shards/{run}/{scatteritem}.parquet",
+        **parts(predictions=RESULTS + "/classify/shards/{run}/{scatteritem}.parquet"),
     params:
         parameters("classify"),
         shard=suite.shard_option,
@@ -32,7 +32,7 @@ use rule classify as classify_shard with:
 
 rule merge_classify:
     input:
-        gather.classify(RESULTS + "/classify/shards/{{run}}/{scatteritem}.parquet"),
+        **gathered(gather.classify, rules.classify_shard.output),
     output:
         *rules.classify.output,
     log:
@@ -105,7 +105,7 @@ rule caption:
 
 use rule caption as caption_shard with:
     output:
-        predictions=RESULTS + "/caption/shards/{scatteritem}.parquet",
+        **parts(predictions=RESULTS + "/caption/shards/{scatteritem}.parquet"),
     params:
         parameters("caption"),
         shard=suite.shard_option,
@@ -115,7 +115,7 @@ use rule caption as caption_shard with:
 
 rule merge_caption:
     input:
-        gather.caption(RESULTS + "/caption/shards/{scatteritem}.parquet"),
+        **gathered(gather.caption, rules.caption_shard.output),
     output:
         *rules.caption.output,
     log:
@@ -159,7 +159,7 @@ rule vqa:
 
 use rule vqa as vqa_shard with:
     output:
-        predictions=RESULTS + "/vqa/shards/{scatteritem}.parquet",
+        **parts(predictions=RESULTS + "/vqa/shards/{scatteritem}.parquet"),
     params:
         parameters("vqa"),
         shard=suite.shard_option,
@@ -169,7 +169,7 @@ use rule vqa as vqa_shard with:
 
 rule merge_vqa:
     input:
-        gather.vqa(RESULTS + "/vqa/shards/{scatteritem}.parquet"),
+        **gathered(gather.vqa, rules.vqa_shard.output),
     output:
         *rules.vqa.output,
     log:

@@ -66,10 +66,12 @@ rule restore:
 
 use rule restore as restore_shard with:
     output:
-        rows=RESULTS + "/restore/shards/{name}/{scatteritem}_rows.parquet",
-        decisions=RESULTS + "/restore/shards/{name}/{scatteritem}_decisions.parquet",
-        features=RESULTS + "/restore/shards/{name}/{scatteritem}_features.safetensors",
-        examples=RESULTS + "/restore/shards/{name}/{scatteritem}_examples.parquet",
+        **parts(
+            rows=RESULTS + "/restore/shards/{name}/{scatteritem}_rows.parquet",
+            decisions=RESULTS + "/restore/shards/{name}/{scatteritem}_decisions.parquet",
+            features=RESULTS + "/restore/shards/{name}/{scatteritem}_features.safetensors",
+            examples=RESULTS + "/restore/shards/{name}/{scatteritem}_examples.parquet",
+        ),
     params:
         parameters("restore"),
         shard=suite.shard_option,
@@ -79,10 +81,7 @@ use rule restore as restore_shard with:
 
 rule merge_restore:
     input:
-        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_rows.parquet"),
-        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_decisions.parquet"),
-        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_features.safetensors"),
-        gather.restore(RESULTS + "/restore/shards/{{name}}/{scatteritem}_examples.parquet"),
+        **gathered(gather.restore, rules.restore_shard.output),
     output:
         *rules.restore.output,
     log:
@@ -122,7 +121,7 @@ rule tune_lora:
         f"{RESULTS}/logs/tune-lora.log",
     threads: THREADS
     shell:
-        suite.command("tune-lora")
+        "exec " + suite.command("tune-lora")  # as training is
 
 
 rule masked:

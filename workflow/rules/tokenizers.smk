@@ -67,7 +67,7 @@ rule local_tokens:
 
 use rule local_tokens as local_tokens_shard with:
     output:
-        tokens=RESULTS + "/tokens/shards/{name}/{scatteritem}.parquet",
+        **parts(tokens=RESULTS + "/tokens/shards/{name}/{scatteritem}.parquet"),
     params:
         parameters("local-tokens"),
         shard=suite.shard_option,
@@ -77,7 +77,7 @@ use rule local_tokens as local_tokens_shard with:
 
 rule merge_local_tokens:
     input:
-        gather.local_tokens(RESULTS + "/tokens/shards/{{name}}/{scatteritem}.parquet"),
+        **gathered(gather.local_tokens, rules.local_tokens_shard.output),
     output:
         *rules.local_tokens.output,
     log:

@@ -69,7 +69,7 @@ rule count_nearest:
 
 use rule count_nearest as count_nearest_shard with:
     output:
-        counts=RESULTS + "/vocab/shards/{codebook}/{scatteritem}.safetensors",
+        **parts(counts=RESULTS + "/vocab/shards/{codebook}/{scatteritem}.safetensors"),
     params:
         parameters("count-nearest"),
         shard=suite.shard_option,
@@ -79,7 +79,7 @@ use rule count_nearest as count_nearest_shard with:
 
 rule merge_count_nearest:
     input:
-        gather.count_nearest(RESULTS + "/vocab/shards/{{codebook}}/{scatteritem}.safetensors"),
+        **gathered(gather.count_nearest, rules.count_nearest_shard.output),
     output:
         *rules.count_nearest.output,
     log:

@@ -20,7 +20,8 @@ from v2l.artifacts import read_json, write_json, write_rows
 from v2l.config.data import EmojiConfig
 from v2l.data.concepts import FAMILIES, Concept, check_choices, choose_names, describe
 from v2l.data.manifest import COLUMNS, HELDOUT, TRAIN
-from v2l.data.svg import end_with_parent, icon_svg, render_or_reason
+from v2l.data.svg import icon_svg, render_or_reason
+from v2l.data.workers import end_with_parent
 from v2l.errors import DataError
 from v2l.progress import track
 

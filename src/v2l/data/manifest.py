@@ -25,7 +25,8 @@ TRAIN = "train"
 HELDOUT = "heldout"
 
 PICTURES, FEWSHOT, CAPTION, VQA = "pictures", "fewshot", "caption", "vqa"
-# What the paper uses a data set's pictures for; pictures of any other source are for everything.
+# What the paper uses a data set's pictures for; pictures of any other source are for everything. Questions may be about
+# pictures of any source.
 USES = {"imagenet": PICTURES, "mini_imagenet": FEWSHOT, "coco": CAPTION, "vqa_v2": VQA}
 
 

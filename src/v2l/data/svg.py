@@ -1,9 +1,6 @@
 """Icons of an Iconify set as SVG, and their rendering."""
 
-import os
 from collections.abc import Mapping
-from multiprocessing import parent_process
-from threading import Thread
 from typing import Any
 
 import resvg_py
@@ -40,13 +37,3 @@ def render_or_reason(svg: str) -> bytes | str:
         return render(svg)
     except ValueError as error:
         return " ".join(str(error).split())
-
-
-def end_with_parent() -> None:
-    """Makes a worker process end when the process that started it is killed."""
-
-    def watch() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()

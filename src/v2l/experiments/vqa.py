@@ -14,7 +14,7 @@ import pandas as pd
 from v2l.artifacts import write_rows
 from v2l.config.llm import LlmConfig
 from v2l.config.vqa import VqaConfig
-from v2l.data.manifest import VQA, evenly_spaced, heldout_rows, read_manifest, training_rows
+from v2l.data.manifest import HELDOUT, TRAIN, evenly_spaced, read_manifest
 from v2l.data.questions import read_questions
 from v2l.errors import ArtifactError, DataError
 from v2l.experiments.in_context import (
@@ -60,8 +60,8 @@ def vqa(
     table["answer"] = [most_frequent(answers) for answers in table["answers"]]
     if strange := sorted(set(table["image_id"]) - set(pictures["image_id"])):
         raise ArtifactError(f"{questions}: a question is about {strange[0]!r}, which {manifest} does not have")
-    training = table[table["image_id"].isin(training_rows(pictures, VQA)["image_id"])]
-    heldout = table[table["image_id"].isin(heldout_rows(pictures, VQA)["image_id"])]
+    split = table["image_id"].map(pictures.set_index("image_id")["split"])  # whichever data set has the picture
+    training, heldout = table[split == TRAIN], table[split == HELDOUT]
     asked = shard.of(choose_questions(heldout, config.max_questions))
     if asked.empty:
         raise DataError(f"{questions}: expected questions about held-out pictures, found none")

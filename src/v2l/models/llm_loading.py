@@ -1,6 +1,6 @@
 """Where an LLM is found, and onto which devices it is loaded."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def load_model(location: Location, config: LlmConfig, runtime: Runtime) -> PreTrainedModel:
-    """The causal LM in the runtime's dtype, frozen, on its device or, if the configuration says so, on all GPUs.
+    """The causal LM in the runtime's dtype, frozen, on its device or, if the runtime says so, on all GPUs.
 
     Raises ModelError if it cannot be loaded, lacks weights, or is too large for the GPUs.
     """
-    memory = gpu_memory(config, runtime.device)
+    memory = gpu_memory(runtime)
     try:
         spread = {"device_map": spread_layers(location, runtime.dtype, memory)} if memory else {}
         model, loading = AutoModelForCausalLM.from_pretrained(
@@ -94,19 +94,20 @@ def load_model(location: Location, config: LlmConfig, runtime: Runtime) -> PreTr
     return (model if spread else model.to(runtime.device)).eval().requires_grad_(False)
 
 
-def gpu_memory(config: LlmConfig, device: torch.device) -> dict[int, int]:
+def gpu_memory(runtime: Runtime) -> dict[int, int]:
     """Bytes for weights on each visible GPU, by its number; empty where the model goes onto one device whole.
 
-    Raises ModelError if the configuration lists another number of GPUs.
+    Raises ModelError if the runtime lists another number of GPUs.
     """
-    count = torch.cuda.device_count()
-    if config.device_map is None or device.type != "cuda" or device.index is not None or count < 2:
+    device, listed, count = runtime.device, runtime.gpu_memory_gb, torch.cuda.device_count()
+    if runtime.device_map is None or device.type != "cuda" or device.index is not None or count < 2:
         return {}
-    listed: Sequence[float] | None = config.gpu_memory_gb
     if listed is None:
         return {gpu: int(WEIGHTS_SHARE * torch.cuda.mem_get_info(gpu)[0]) for gpu in range(count)}
     if len(listed) != count:
-        raise ModelError(f"llm.gpu_memory_gb: expected one value for each of {count} visible GPUs, found {len(listed)}")
+        raise ModelError(
+            f"runtime.gpu_memory_gb: expected one value for each of {count} visible GPUs, found {len(listed)}"
+        )
     return {gpu: int(size * GIGABYTE) for gpu, size in enumerate(listed)}
 
 

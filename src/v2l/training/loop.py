@@ -2,7 +2,7 @@
 
 import logging
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def fit(
     """Trains to the end, from the last checkpoint in ``scratch`` if there is one; the result is the same either way.
 
     Every process of the trainer's calls this; the first one writes. Raises ModelError if the loss is no longer a
-    finite number, StoppedError after SIGTERM, with a checkpoint saved.
+    finite number, StoppedError after SIGTERM, with a checkpoint saved, DataError at a picture that cannot be read.
     """
     config, curves, processes = trainer.config, Curves(), trainer.processes
     share = processes.share(config.batch_size)
@@ -68,8 +68,10 @@ def fit(
         stop = stack.enter_context(stop_request())
         progress = stack.enter_context(Progress("train", schedule.total_steps, "steps", done=start))
         writer = stack.enter_context(SummaryWriter(tensorboard, purge_step=start)) if processes.first else None
-        for step in range(start, schedule.total_steps):
-            batch, rows = pictures.batch(step, config.batch_size, share)
+        steps = range(start, schedule.total_steps)
+        workers = trainer.runtime.loader_workers
+        batches = stack.enter_context(closing(pictures.batches(steps, config.batch_size, share, workers)))
+        for step, (batch, rows) in zip(steps, batches, strict=True):
             vectors, image_features = guides.of(rows, trainer.runtime.device)
             rate = schedule.learning_rate(step)
             terms = trainer.step(to_tensor(batch), vectors, step, rate, image_features)

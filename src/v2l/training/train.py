@@ -63,8 +63,9 @@ def train(
         codebook, count = sources["global_vectors"], tokenizer_config.num_global
         ids = select_global_tokens(image_features, codebook, count, global_vectors)
         guides = Guides(image_features, ids, codebook)
+    paths, image_ids = rows["path"].tolist(), rows["image_id"].tolist()
     pictures = read_training_pictures(
-        manifest, rows["path"].tolist(), rows["image_id"].tolist(), tokenizer_config.image_size_px, seed
+        manifest, paths, image_ids, tokenizer_config.image_size_px, seed, runtime.picture_memory_gb
     )
     trainer = make_trainer(
         sources, pictures, Lpips(networks, config.perceptual_net), config, tokenizer_config, seed, runtime

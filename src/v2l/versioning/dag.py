@@ -12,12 +12,16 @@ from v2l.errors import ConfigError
 
 @dataclass(frozen=True)
 class GraphJob:
-    """One job: its rule, what the rule's wildcards stand for, and the files it reads and writes."""
+    """One job: its rule, what the rule's wildcards stand for, and the files it reads and writes.
+
+    temporary: its outputs go once they have been used.
+    """
 
     rule: str
     wildcards: dict[str, str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    temporary: bool
 
     @property
     def target(self) -> str:
@@ -45,7 +49,13 @@ def graph_jobs(config: Path, snakefile: Path = Path("Snakefile")) -> list[GraphJ
         except Exception as error:
             raise ConfigError(f"{config}: Snakemake cannot build the graph ({str(error).splitlines()[0]})") from error
         return [
-            GraphJob(job.rule.name, dict(job.wildcards_dict), tuple(map(str, job.input)), tuple(map(str, job.output)))
+            GraphJob(
+                job.rule.name,
+                dict(job.wildcards_dict),
+                tuple(map(str, job.input)),
+                tuple(map(str, job.output)),
+                bool(job.temp_output),
+            )
             for level in workflow.dag.toposorted()
             for job in sorted(level, key=lambda job: (job.rule.name, tuple(map(str, job.output))))
         ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from v2l.artifacts import PROVENANCE_SUFFIX, read_json, sha256_file, stable_hash, write_json
+from v2l.shards import BETWEEN
 
 DIGESTS = "digests.json"
 RECORDS = "snakemake.json"
@@ -43,7 +44,8 @@ def result_digests(results: Path) -> dict[str, str]:
 
 def describe_run(results: Path) -> dict[str, Any]:
     """The digests of a run as ``files``, and the ``machines`` that its provenance files tell of."""
-    machines = {read_json(path)["machine"] for path in results.rglob(f"*{PROVENANCE_SUFFIX}")}
+    told = {read_json(path)["machine"] for path in results.rglob(f"*{PROVENANCE_SUFFIX}")}
+    machines = {machine for text in told for machine in text.split(BETWEEN)}
     return {"files": result_digests(results), "machines": sorted(machines)}
 
 

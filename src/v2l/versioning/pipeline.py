@@ -47,14 +47,15 @@ def _stage(rule: str) -> Stage:
 
 
 def _family(jobs: Sequence[GraphJob], config: Path) -> dict[str, Any]:
-    outputs = [name for job in jobs for name in job.outputs]
-    inputs = sorted({name for job in jobs for name in job.inputs} - set(outputs))
+    lasting = [job for job in jobs if not job.temporary]
+    outputs = [name for job in lasting for name in job.outputs]
+    inputs = sorted({name for job in jobs for name in job.inputs} - {name for job in jobs for name in job.outputs})
     cached = [name for name in outputs if _is_cached(name)]
     kept = [name for name in outputs if not _is_cached(name)]
     metrics = [name for name in kept if PurePath(name).name == "metrics.json"]
     others = [name for name in kept if name not in metrics]
     stage = {
-        "cmd": COMMAND.format(config=config, targets=" ".join(dict.fromkeys(job.target for job in jobs))),
+        "cmd": COMMAND.format(config=config, targets=" ".join(dict.fromkeys(job.target for job in lasting))),
         "deps": inputs,
         "params": [{str(config): keys}] if (keys := _keys(jobs, config)) else [],
         # Snakemake removes what it makes anew; DVC must not, or it would all be made anew.

@@ -12,5 +12,5 @@ def record(config: Path, results: Path) -> None:
 
     Raises ArtifactError if an output is missing or was not made by a Snakemake run in this folder.
     """
-    write_records(results, [output for job in graph_jobs(config) for output in job.outputs])
+    write_records(results, {output: job.temporary for job in graph_jobs(config) for output in job.outputs})
     write_digests(results)

@@ -4,11 +4,12 @@ Snakemake remembers in ``.snakemake``, which no clone has, what each output was 
 their checksums. ``results/<name>/snakemake.json`` keeps these records. Where a clone finds outputs that it has not made
 itself, `adopt` decides about each: one whose bytes are those on record, and whose inputs are there and adopted too,
 gets its record back; any other counts as older than everything, so that it is made anew. The latter is the state of a
-clone without `dvc pull`, which holds tables and figures but not what they were made of.
+clone without `dvc pull`, which holds tables and figures but not what they were made of. Of temporary outputs, the
+parts of a sharded stage, there are only records: they are given back where those of their inputs are.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from snakemake.persistence import MetadataRecord
@@ -36,21 +37,23 @@ class _Store(FilePersistence):
         self._write_record(output, record)
 
 
-def write_records(results: Path, outputs: Iterable[str]) -> None:
-    """Writes the records of outputs, given in an order in which they can be made.
+def write_records(results: Path, outputs: Mapping[str, bool]) -> None:
+    """Writes the records of outputs, given in an order in which they can be made, and whether each is temporary.
 
     Raises ArtifactError if one does not exist or was not made by a Snakemake run in this folder.
     """
     store, entries = _Store(), []
-    for output in outputs:
+    for output, temporary in outputs.items():
         record = store.read(output)
-        if record is None or not Path(output).exists():
+        if record is None or not (temporary or Path(output).exists()):
             raise ArtifactError(f"{output}: no finished Snakemake run here has made it; run snakemake first")
         kept = {name: record[name] for name in FIELDS}
-        checksums = dict(sorted((record.input_checksums or {}).items()))
-        entries.append(
-            {"output": output, "sha256": digest(Path(output)), "record": {**kept, "input_checksums": checksums}}
-        )
+        # Those of temporary files, which tell of times too, are never compared.
+        checksums = {
+            name: value for name, value in sorted((record.input_checksums or {}).items()) if not outputs.get(name)
+        }
+        sha256 = None if temporary else digest(Path(output))
+        entries.append({"output": output, "sha256": sha256, "record": {**kept, "input_checksums": checksums}})
     write_json(results / RECORDS, entries)
 
 
@@ -61,14 +64,21 @@ def adopt(results: Path) -> None:
     entries = read_json(results / RECORDS)
     store = _Store()
     known = {entry["output"]: store.read(entry["output"]) is not None for entry in entries}
+    temporary = {entry["output"] for entry in entries if entry["sha256"] is None}
+
+    def adopted(name: str) -> bool:
+        return known.get(name, True) and (name in temporary or Path(name).exists())
+
     for age, entry in enumerate(entries):
         output, path = entry["output"], Path(entry["output"])
-        if known[output] or not path.exists():
+        if known[output] or not (output in temporary or path.exists()):
             continue
-        inputs = entry["record"]["input"]
-        if all(known.get(name, True) and Path(name).exists() for name in inputs) and digest(path) == entry["sha256"]:
+        as_on_record = output in temporary or digest(path) == entry["sha256"]
+        if as_on_record and all(map(adopted, entry["record"]["input"])):
             store.write(output, MetadataRecord(**entry["record"], incomplete=False))
             known[output] = True
+        if output in temporary:
+            continue
         # The later made, the older: then Snakemake compares checksums of inputs, not times, which a clone has not kept.
         _date_back(path, LONG_AGO - age)
 

@@ -59,13 +59,37 @@ def test_every_source_is_in_the_manifest_with_the_hash_of_its_bytes(run: Callabl
     folder = run(*all_sources)
     manifest = read_manifest(folder / "m.parquet")
     assert manifest.groupby("source", sort=False).size().to_dict() == {
-        "imagenet": 9, "mini_imagenet": 6, "coco": 3, "vqa_v2": 3,
+        "imagenet": 9, "mini_imagenet": 6, "coco": 3,
     }  # fmt: skip
     for row in manifest.itertuples():
         assert hashlib.sha256(open_picture(row.path).read()).hexdigest() == row.sha256
-    assert set(read_questions(folder / "questions.parquet")["image_id"]) == set(
-        manifest["image_id"][manifest["source"] == "vqa_v2"]
-    )
+    assert asked(folder) == set(manifest["image_id"][manifest["source"] == "coco"])
+
+
+def asked(folder: Path) -> set[str]:
+    return set(read_questions(folder / "questions.parquet")["image_id"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_picture_of_two_sources_has_one_row_with_its_captions(run: Callable[..., Path], tmp_path: Path, order: int):
+    coco = replicas.coco(tmp_path / "coco")
+    vqa = source("vqa_v2", replicas.vqa_v2(tmp_path / "vqa"), pictures=coco)
+    folder = run(*[source("coco", coco, year=2014, splits=["val"]), vqa][::order])
+    manifest = read_manifest(folder / "m.parquet")
+    names = [f"vqa_v2/train2014/COCO_train2014_{number:012d}" for number in (9, 25)]
+    shared = "coco/val2014/COCO_val2014_000000000042"
+    assert set(manifest["image_id"]) == asked(folder) == {*names, shared}
+    assert list(manifest.set_index("image_id").loc[shared, "captions"]) == replicas.CAPTIONS[42]
+    counted = {entry["kind"]: entry for entry in read_json(folder / "report.json")["sources"]}
+    assert (counted["coco"]["num_shared"], counted["vqa_v2"]["num_shared"]) == (0, 1)
+    assert (counted["coco"]["num_pictures"], counted["vqa_v2"]["num_pictures"]) == (1, 2)
+
+
+def test_a_copy_in_another_folder_is_another_picture(run: Callable[..., Path], tmp_path: Path):
+    vqa = replicas.vqa_v2(replicas.coco(tmp_path / "vqa"))
+    folder = run(source("coco", replicas.coco(tmp_path / "coco"), year=2014), source("vqa_v2", vqa))
+    assert {name.partition("/")[0] for name in asked(folder)} == {"vqa_v2"}
+    assert len(read_manifest(folder / "m.parquet")) == 6
 
 
 def test_report_counts_by_source_split_and_class(run: Callable[..., Path], tmp_path: Path):
@@ -76,6 +100,7 @@ def test_report_counts_by_source_split_and_class(run: Callable[..., Path], tmp_p
                 "kind": "imagenet",
                 "root": str(root),
                 "num_ignored": 2,
+                "num_shared": 0,
                 "num_pictures": 9,
                 "num_captions": 9,
                 "num_exif_rotated": 1,
@@ -100,11 +125,11 @@ def test_report_counts_by_source_split_and_class(run: Callable[..., Path], tmp_p
 
 def test_pictures_without_class_are_counted_without(run: Callable[..., Path], all_sources: list[dict]):
     report = read_json(run(*all_sources[2:]) / "report.json")
-    assert [entry["splits"]["val2014"] for entry in report["sources"]] == [
-        {"split": "heldout", "num_pictures": 1, "classes": {}}
-    ] * 2
-    assert (report["num_pictures"], report["num_classes"]) == (6, 0)
-    assert [entry["num_captions"] for entry in report["sources"]] == [6, 0]
+    coco, vqa = report["sources"]
+    assert coco["splits"]["val2014"] == {"split": "heldout", "num_pictures": 1, "classes": {}}
+    assert (report["num_pictures"], report["num_classes"]) == (3, 0)
+    assert (coco["num_captions"], coco["num_shared"]) == (6, 0)
+    assert (vqa["num_captions"], vqa["num_shared"], vqa["splits"]) == (0, 3, {})
     assert report["num_questions"] == 9
 
 
@@ -153,10 +178,11 @@ def test_more_unreadable_pictures_than_allowed_stop_the_stage(run: Callable[...,
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_questions_about_an_unreadable_picture_are_left_out(run: Callable[..., Path], tmp_path: Path):
+@pytest.mark.parametrize("shared", [False, True])
+def test_questions_about_an_unreadable_picture_are_left_out(run: Callable[..., Path], tmp_path: Path, shared: bool):
     root = replicas.vqa_v2(replicas.coco(tmp_path / "coco"))
     (root / "train2014" / "COCO_train2014_000000000009.jpg").write_bytes(b"<html>")
-    folder = run(source("vqa_v2", root), max_unreadable=1)
+    folder = run(*[source("coco", root, year=2014)] * shared, source("vqa_v2", root), max_unreadable=1)
     assert read_questions(folder / "questions.parquet")["question_id"].tolist() == [
         "25000", "25001", "25002", "42000", "42001", "42002",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from v2l.data.images import UNREADABLE, to_rgb
 from v2l.data.sources.locator import open_picture
-from v2l.data.svg import end_with_parent
+from v2l.data.workers import end_with_parent
 
 
 class Seen(NamedTuple):

@@ -36,11 +36,13 @@ class Listing:
 
     num_ignored: files and archive members passed over: no picture, or on no list.
     questions: with the columns of `v2l.data.questions`, where the source has some.
+    num_shared: pictures left to another source that lists the same files.
     """
 
     pictures: list[Picture]
     num_ignored: int
     questions: pd.DataFrame | None = None
+    num_shared: int = 0
 
 
 @dataclass(frozen=True)

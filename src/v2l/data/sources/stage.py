@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def pictures(manifest: Path, report: Path, questions: Path, config: SourcesConfi
     """
     listings = [_list(source) for source in config.sources]
     _check_ids(listings)
+    listings = _share(listings)
     rows, counts, unreadable = [], [], []
     for source, listing in zip(config.sources, listings, strict=True):
         tally = Tally()
@@ -51,9 +53,8 @@ def pictures(manifest: Path, report: Path, questions: Path, config: SourcesConfi
             else:
                 rows.append((*picture, seen.sha256))
                 tally.add(picture, seen)
-        counts.append(
-            {"kind": source.kind, "root": str(source.root), "num_ignored": listing.num_ignored, **tally.record()}
-        )
+        passed_over = {"num_ignored": listing.num_ignored, "num_shared": listing.num_shared}
+        counts.append({"kind": source.kind, "root": str(source.root), **passed_over, **tally.record()})
     _check_unreadable(unreadable, len(rows) + len(unreadable), config.max_unreadable)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     write_rows(manifest, frame)
@@ -77,6 +78,26 @@ def _check_ids(listings: Iterable[Listing]) -> None:
         for picture in listing.pictures:
             if (other := first.setdefault(picture.image_id, picture.path)) is not picture.path:
                 raise DataError(f"{picture.path}: its image_id {picture.image_id} is that of {other} too")
+
+
+def _share(listings: Sequence[Listing]) -> list[Listing]:
+    """The same, but a file has one row: where another source lists a picture that is asked about, the questions are
+    about that source's."""
+    asked = {picture.path for listing in listings if listing.questions is not None for picture in listing.pictures}
+    others = (listing.pictures for listing in listings if listing.questions is None)
+    listed = {picture.path: picture.image_id for pictures in others for picture in pictures if picture.path in asked}
+
+    def shared(listing: Listing) -> Listing:
+        if listing.questions is None:
+            return listing
+        theirs = {each.image_id: listed[each.path] for each in listing.pictures if each.path in listed}
+        own = [picture for picture in listing.pictures if picture.image_id not in theirs]
+        names = [theirs.get(name, name) for name in listing.questions["image_id"]]
+        return replace(
+            listing, pictures=own, questions=listing.questions.assign(image_id=names), num_shared=len(theirs)
+        )
+
+    return [shared(listing) for listing in listings]
 
 
 def _look_at_all(pictures: Sequence[Picture], kind: str) -> Iterator[tuple[Picture, Seen | str]]:
