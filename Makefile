@@ -7,6 +7,7 @@ CORES ?= 2
 CONFIG ?= config/demo.yaml
 BIN := .venv/bin
 READY := .venv/.ready
+BENCHMARKS := expansion embedding filtering few_shot restoration local_tokens training
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # Only the packages of requirements.lock are seen: no user site, no inherited path.
 export PYTHONNOUSERSITE := 1

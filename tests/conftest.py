@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,29 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the stated tolerances are those of CPU kernels
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing may come from a hub
+# Of each worker and of what it starts. Computations as short as most of these gain nothing from threads, and those of
+# two workers on two processors spend nearly all their time waiting for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+# Files that take minutes, the longest first, as workers are given whole files in this order.
+LONG = (
+    "workflow/test_slurm.py",
+    "workflow/test_versioning.py",
+    "workflow/test_smoke.py",
+    "workflow/test_parts.py",
+    "report/test_figures.py",
+    "training/test_distributed.py",
+    "experiments/test_restore.py",
+    "experiments/test_classify.py",
+    "experiments/test_masked.py",
+    "experiments/test_caption.py",
+    "experiments/test_vqa.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +62,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def one_thread():
-    """Computations as short as most of these gain nothing from threads, and lose much where tests run side by side."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Whatever the test before has set: a stage sets the number of its configuration, for the whole process."""
     yield
-    torch.set_num_threads(before)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def _runtime(dtype_name: str):
@@ -54,7 +75,6 @@ def _runtime(dtype_name: str):
 
     from v2l.runtime import Runtime
 
-    torch.set_num_threads(2)
     return Runtime(
         device=torch.device("cpu"),
         dtype=getattr(torch, dtype_name),

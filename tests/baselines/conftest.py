@@ -47,11 +47,6 @@ def take_step(tokenizer: ImageTokenizer, image_features: Tensor | None = None) -
     return quantized.ids
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(one_thread: None) -> None:
-    pass
-
-
 @pytest.fixture
 def make() -> Callable[..., ImageTokenizer]:
     """A tokenizer of a kind over codes [N, d], the same weights every time; keywords go to its configuration."""

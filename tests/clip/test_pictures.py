@@ -18,8 +18,6 @@ from ..pictures import blotches, write_manifest
 
 NUM_PICTURES = 11
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:

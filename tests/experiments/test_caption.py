@@ -53,9 +53,6 @@ COLUMNS = [
 ]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture
 def source(assets: Path) -> LlmConfig:
     return LlmConfig(source=str(assets / "llm"))
@@ -83,7 +80,7 @@ def run(folder: Path, source: LlmConfig, inputs: dict[str, Path], budget: int = 
         config=CaptionConfig(**{"num_context": 3, "num_global": 2, "max_new_tokens": 6, **changes}),
         llm=source,
         seed=0,
-        runtime=Runtime(torch.device("cpu"), torch.bfloat16, image_batch=1, llm_batch_tokens=budget),
+        runtime=Runtime(torch.device("cpu"), torch.float32, image_batch=1, llm_batch_tokens=budget),
     )
     return path
 
@@ -143,7 +140,7 @@ def test_order_of_the_manifest_changes_no_prediction(tmp_path: Path, source: Llm
 
 
 def test_conditions_share_their_context_and_answers_stop(source: LlmConfig):
-    llm = load_llm(source, Runtime(torch.device("cpu"), torch.bfloat16, image_batch=1, llm_batch_tokens=64))
+    llm = load_llm(source, Runtime(torch.device("cpu"), torch.float32, image_batch=1, llm_batch_tokens=64))
     context = "Input: < wolf > Output: a wolf.\n"
     queries = [
         Query("x", condition, f"{context}Input: < {words} > Output: ", (), condition)

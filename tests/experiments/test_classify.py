@@ -38,8 +38,6 @@ COLUMNS = [
     "correct", "prompt_sha256", "prompt", "num_prompt_tokens", "run", "words", "llm", "llm_parameters",
 ]  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def llm(assets: Path) -> Llm:
@@ -85,7 +83,7 @@ def decide(episodes: Sequence[Episode], run: RunConfig, separator: str = ", ") -
 def test_stage_writes_one_row_a_decision_in_fixed_order(tmp_path: Path, source: LlmConfig):
     path = tmp_path / "predictions.parquet"
     run = make_run()
-    run_stage(write_inputs(tmp_path, make_episodes()), path, run, source, make_runtime(torch.bfloat16, 2048))
+    run_stage(write_inputs(tmp_path, make_episodes()), path, run, source, make_runtime(torch.float32, 2048))
     table = read_rows(path, COLUMNS)
     assert pd.read_parquet(path).columns.tolist() == COLUMNS
     assert list(zip(table["episode_id"], table["num_global"], table["setting"], strict=True)) == [
@@ -204,5 +202,5 @@ def test_a_prompt_beyond_the_context_is_refused_by_setting(tmp_path: Path, sourc
         ModelError,
         match=r"episode 2-way/0, Kg=1, induction, K=1, repeats=3: \d+ tokens and an answer .* context of 100",
     ):
-        run_stage(inputs, path, run, short, make_runtime(torch.bfloat16, 2048))
+        run_stage(inputs, path, run, short, make_runtime(torch.float32, 2048))
     assert not path.exists()

@@ -40,9 +40,6 @@ CPU = torch.device("cpu")
 FP32 = Runtime(CPU, torch.float32, image_batch=1, llm_batch_tokens=2048)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def save_adapter(folder: Path, llm: LlmConfig, strength: float = 3.0) -> None:
     """An adapter of random weights; of strength 0 it changes nothing."""
     folder.mkdir(exist_ok=True)
@@ -93,7 +90,7 @@ def stage(assets: Path, tmp_path: Path, random_llm: LlmConfig) -> Callable[..., 
             "config": config or MaskedConfig(),
             "llm": random_llm,
             "seed": 0,
-            "runtime": Runtime(CPU, torch.bfloat16, image_batch=4, llm_batch_tokens=budget),
+            "runtime": Runtime(CPU, torch.float32, image_batch=4, llm_batch_tokens=budget),
         }
         masked(**{**arguments, **changes})
         return tmp_path

@@ -49,9 +49,6 @@ NUM_WINDOWS = {"inpainting": 8, "outpainting": 16, "deblurring": 32, "rotation":
 CPU = torch.device("cpu")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def save_tokenizer(kind: str, path: Path, num_codes: int = NUM_CODES) -> None:
     generator = torch.Generator().manual_seed(0)
     names = ("embeddings", "llm_embeddings", "global_vectors")
@@ -95,7 +92,7 @@ def stage(inputs: dict[str, Path], tmp_path: Path, random_llm: LlmConfig) -> Cal
             "run": RestoreRun(tokenizer=kind),
             "name": f"my_{kind}",
             "seed": 0,
-            "runtime": Runtime(CPU, torch.bfloat16, image_batch=images, llm_batch_tokens=budget),
+            "runtime": Runtime(CPU, torch.float32, image_batch=images, llm_batch_tokens=budget),
         }
         restore(**{**arguments, **changes})
         return tmp_path
@@ -247,7 +244,7 @@ def test_a_window_is_asked_for_in_the_protocols_words(stage, tmp_path: Path, ran
     model = load_tokenizer(tmp_path / "v2l.safetensors")
     chosen = pd.DataFrame({"image_id": ["set/5"], "path": ["5.png"]})
     (job,) = prepare("deblurring", chosen, tmp_path / "manifest.parquet", model, config, 0, CPU).jobs
-    language_model = load_llm(random_llm, Runtime(CPU, torch.bfloat16, image_batch=1, llm_batch_tokens=64))
+    language_model = load_llm(random_llm, Runtime(CPU, torch.float32, image_batch=1, llm_batch_tokens=64))
     variants = draw_variants(job, config, NUM_CODES, seed=0)
     request = Restorer(language_model, config, GRID, NUM_CODES, seed=0).request(job, variants, (18, 19), job.degraded)
     prompt = np.array([i for segment in request.segments for i in segment], dtype=np.int64)

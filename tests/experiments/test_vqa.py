@@ -49,9 +49,6 @@ COLUMNS = [
 ]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture
 def source(assets: Path) -> LlmConfig:
     return LlmConfig(source=str(assets / "llm"))
@@ -81,7 +78,7 @@ def run(folder: Path, source: LlmConfig, inputs: dict[str, Path], budget: int = 
         config=VqaConfig(**{"num_context": 4, "num_global": 2, "max_new_tokens": 4, **changes}),
         llm=source,
         seed=0,
-        runtime=Runtime(torch.device("cpu"), torch.bfloat16, image_batch=1, llm_batch_tokens=budget),
+        runtime=Runtime(torch.device("cpu"), torch.float32, image_batch=1, llm_batch_tokens=budget),
     )
     return path
 

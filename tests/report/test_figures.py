@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +21,17 @@ from v2l.report.saver import house_style, save_figure
 from .figure_data import RUNS, FigureData, make_figure_data
 
 PRINTED_WIDTH_IN = 6.875
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+
+import matplotlib
+from report.figure_data import FigureData
+
+with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black"}):
+    FigureData(Path(sys.argv[1])).figures(folder=sys.argv[2])
+print("torch:", "torch" in sys.modules)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +40,15 @@ def data(tmp_path_factory):
     made = make_figure_data(tmp_path_factory.mktemp("figures") / "demo")
     made.figures()
     return made
+
+
+@pytest.fixture(scope="module")
+def again(data, tmp_path_factory):
+    """The folder of figures made of the same data by a process with other settings, and what that prints."""
+    folder = tmp_path_factory.mktemp("again")
+    command = [sys.executable, "-c", OTHER_PROCESS, str(data.root), str(folder)]
+    done = subprocess.run(command, check=True, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    return folder, done.stdout
 
 
 @pytest.fixture
@@ -70,11 +89,13 @@ def test_the_papers_figures_bear_its_numbers(data):
     assert (data / "figures/curves.txt").read_text().startswith("Figure. Training curves. ")
 
 
-def test_equal_input_gives_equal_bytes_whatever_the_users_own_settings(data, tmp_path):
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black"}):
-        again = data.figures(folder=str(tmp_path / "again"))
-    files = {path.name: sha256_file(path) for path in sorted(again.iterdir())}
+def test_equal_input_gives_equal_bytes_whatever_the_users_own_settings(data, again):
+    files = {path.name: sha256_file(path) for path in sorted(again[0].iterdir())}
     assert files == {path.name: sha256_file(path) for path in sorted((data / "figures").iterdir())}
+
+
+def test_figures_are_made_without_torch(again):
+    assert again[1] == "torch: False\n"
 
 
 def test_no_text_is_below_8_points_and_width_is_the_printed_one(data, drawn, tmp_path):
@@ -162,12 +183,3 @@ def test_artifact_with_nothing_to_draw_is_refused_by_name(own_data, drawn, name,
     with pytest.raises(ArtifactError, match=rf"{name}: {message}"):
         own_data.figures()
     assert not drawn
-
-
-def test_figures_are_made_without_torch(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from report.figure_data import make_figure_data; "
-        "make_figure_data(Path(sys.argv[1])).figures(); sys.exit('torch' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "demo")]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])

@@ -18,9 +18,6 @@ from v2l.vocab.expand import candidate_rows, expand, expand_tokens
 PROMPT = "a photo of "
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def make_runtime(dtype: torch.dtype) -> Runtime:
     return Runtime(torch.device("cpu"), dtype, image_batch=1, llm_batch_tokens=256)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 BIN = Path(sys.executable).parent
 # What git has of the repository, as far as a run needs it.
 FILES = ("Snakefile", "pyproject.toml", "data.dvc", ".dvcignore", ".gitignore")
 FOLDERS = ("workflow", "profiles", "slurm", "config", "src", ".dvc")
 LOCAL = shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp", "config.local")
+PASSING = shutil.ignore_patterns("iocache")  # comes and goes with dry runs, which another worker may do meanwhile
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,27 @@ def make_checkout(root: Path, repository: Path, assets: Path) -> Checkout:
         shutil.copytree(repository / name, root / name, ignore=LOCAL)
     (root / ".venv").symlink_to(BIN.parent)
     link_tree(assets, root / "data")
+    # Newer than the code, which may have been edited since the assets were unpacked; left alone from then on, as the
+    # links are those of other workers too.
+    edited = max(path.stat().st_mtime for path in (root / "src").rglob("*"))
     for path in (root / "data").rglob("*"):
-        os.utime(path)  # newer than the code, which may have been edited since the assets were unpacked
+        if path.stat().st_mtime <= edited:
+            os.utime(path)
     shutil.copytree(repository / ".snakemake" / "metadata", root / ".snakemake" / "metadata")
     return Checkout(root)
 
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory, repository: Path, assets: Path) -> Checkout:
-    """A finished run of the smoke graph; tests leave it as it is."""
-    checkout = make_checkout(tmp_path_factory.mktemp("smoke"), repository, assets)
-    checkout.snakemake()
+    """A finished run of the smoke graph, one for all workers; tests leave it as it is."""
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "smoke"
+    with FileLock(root.with_suffix(".lock")):
+        if not root.exists():
+            root.mkdir()
+            make_checkout(root, repository, assets).snakemake()
+    checkout = Checkout(root)
+    assert (checkout.results / "report.html").exists(), "the run of the smoke graph failed, in another worker"
     return checkout
 
 
@@ -97,7 +109,7 @@ def copy_of_smoke(smoke: Checkout, tmp_path: Path) -> Checkout:
         if path.name == "data":
             link_tree(path, root / path.name)
         elif path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, root / path.name, symlinks=True)
+            shutil.copytree(path, root / path.name, symlinks=True, ignore=PASSING)
         else:
             shutil.copy2(path, root / path.name, follow_symlinks=False)
     return Checkout(root)

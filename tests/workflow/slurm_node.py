@@ -11,7 +11,7 @@ from pathlib import Path
 FOLDER = Path("/etc/slurm")
 MARK = "# Written by the tests of v2l, which remove it.\n"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
-NUM_GPUS = 8
+NUM_GPUS = 32
 LONGEST_START_S = 60
 
 CONFIGURATION = """\
@@ -27,6 +27,8 @@ JobAcctGatherType=jobacct_gather/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
+SchedulerParameters=batch_sched_delay=0
+MessageTimeout=60
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -34,7 +36,7 @@ SlurmdPidFile={folder}/slurmd.pid
 # The node is taken to have what is written here: jobs ask for what a cluster has, and --jobs bounds how many run.
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=1000000 Gres=gpu:{gpus} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=256 RealMemory=1000000 Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes=ALL Default=YES State=UP
 PartitionName=gpu Nodes=ALL State=UP
 """

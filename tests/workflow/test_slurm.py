@@ -1,8 +1,7 @@
-"""The cluster profile: what it asks SLURM for, and the smoke graph run by a real one."""
+"""The cluster profile: what it asks SLURM for, and the whole smoke graph run by a real one."""
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,9 +16,24 @@ from v2l.versioning.digests import result_digests
 from .conftest import BIN, Checkout, make_checkout
 from .slurm_node import SlurmNode, obstacle
 
-# A node without accounting, two processors, and a job more than these, as finished ones are noticed late.
-HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2", "--jobs", "3")
+# The plugin would wait 10 s longer after every look at the queue that finds no job finished.
+SNAKEMAKE = """
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+Executor.next_seconds_between_status_checks = property(lambda _: 1, lambda *_: None)
+main()
+"""
+COMMAND = ("python", "-c", SNAKEMAKE, "--profile", "slurm", "--configfile", "config/smoke.yaml")
+# A node without accounting, two processors, and a job more than these, as each spends some time waiting for SLURM.
+COMMAND += ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--jobs", "3")
 LONGEST_RUN_S = 1800
+# Everything but these keys is as in the run that the results are compared with.
+OTHERWISE = {
+    "image_batch": 5,
+    "llm_batch_tokens": 900,
+    "shards": {"trunk_features": 2, "count_nearest": 3, "local_tokens": 2, "caption": 2, "restore": 2},
+}
+CANCELLED = "lqae"  # whose training is cancelled on its way
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +65,12 @@ def test_no_key_stands_in_both_profiles_where_the_default_one_would_win(profile:
 
 
 def test_jobs_get_the_processors_that_the_configuration_of_the_paper_uses(profile: dict, repository: Path) -> None:
-    threads = yaml.safe_load((repository / "config" / "paper.yaml").read_text())["threads"]
+    config = yaml.safe_load((repository / "config" / "paper.yaml").read_text())
+    threads = config["threads"]
     asked = {name: values.get("cpus_per_task") for name, values in profile["set-resources"].items()}
     gpus = int(profile["set-resources"]["train"]["gres"].removeprefix("gpu:"))
     assert asked.pop("train") == threads * gpus
+    assert config["runtime"]["loader_workers"] < threads  # beside each GPU's training process
     assert set(asked.values()) == {threads, None}
 
 
@@ -98,43 +114,73 @@ def test_dry_run_for_the_paper_lists_gpus_memory_and_time_of_every_job(
     assert groups["train"] == ""
 
 
-# From these on the graph is run anew: training, the LLM, a sharded stage, and jobs that share one; all else is at hand.
-REMADE = ("tokenizer/lqae.safetensors", "caption/predictions.parquet", "tokens/global_order_1.parquet")
-KEPT = ("tokenizer/v2l.safetensors", "restore/rows_v2l.parquet", "masked/rows.parquet")
-
-
-def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(
-    slurm: SlurmNode, smoke: Checkout, copy_of_smoke: Checkout, tmp_path: Path
-) -> None:
-    other, output = copy_of_smoke, tmp_path / "output.txt"
-    curves = other.results / "tokenizer" / "tensorboard" / "lqae"
-    shutil.rmtree(curves)
-    other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900, "shards": {"caption": 2}})
-    (other.results / KEPT[0]).touch()  # newer than what was made of it, as files are after a pull: content decides
-    times = [(other.results / name).stat().st_mtime_ns for name in KEPT]
-    command = ["--profile", "slurm", "--configfile", "config/smoke.yaml", *HERE]
-    command += ["--forcerun", *(str((other.results / name).relative_to(other.root)) for name in REMADE)]
-    with output.open("w") as stream:
+def run_with_a_job_killed(checkout: Checkout, node: SlurmNode, log: Path) -> str:
+    """Runs the whole graph through SLURM, cancels a training once it has begun; gives what Snakemake prints."""
+    curves = checkout.results / "tokenizer" / "tensorboard" / CANCELLED
+    with log.open("w") as stream:
         running = subprocess.Popen(
-            [BIN / "snakemake", *command],
-            cwd=other.root,
-            env=other.environment(),
+            [BIN / COMMAND[0], *COMMAND[1:]],
+            cwd=checkout.root,
+            env=checkout.environment(),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
     try:
         while not curves.exists():  # opened just before the first step
-            assert running.poll() is None, output.read_text()[-4000:]
+            assert running.poll() is None, log.read_text()[-4000:]
             time.sleep(0.05)
-        slurm.command("scancel", slurm.jobs()["rule_train_wildcards_lqae"])
-        assert running.wait(LONGEST_RUN_S) == 0, output.read_text()[-4000:]
+        node.command("scancel", node.jobs()[f"rule_train_wildcards_{CANCELLED}"])
+        assert running.wait(LONGEST_RUN_S) == 0, log.read_text()[-4000:]
     finally:
         running.kill()
-    assert "train: goes on from step" in (other.results / "logs" / "train_lqae.log").read_text()
-    restarted = re.findall(r"Trying to restart job (.+)\.", output.read_text())
-    assert len(restarted) == 1, restarted
-    done = set(re.findall(r"\(Rule: (\w+)\)", output.read_text()))
-    assert {"train", "local_tokens", "local_words", "classify", "caption_shard", "merge_caption", "report"} <= done
-    assert [(other.results / name).stat().st_mtime_ns for name in KEPT] == times
+    return log.read_text()
+
+
+@pytest.fixture(scope="module")
+def again(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, repository: Path, assets: Path
+) -> tuple[Checkout, set[str], str]:
+    """The smoke graph once more, from a checkout without results, in shards and with other batch sizes: by a real SLURM
+    with a job killed, or without SLURM where none can be started; the rules to be run; what Snakemake prints."""
+    folder = tmp_path_factory.mktemp("again")
+    (folder / "suite").mkdir()
+    checkout = make_checkout(folder / "suite", repository, assets)
+    checkout.edit("runtime", OTHERWISE)
+    planned = checkout.planned_rules()
+    if obstacle() is None:
+        output = run_with_a_job_killed(checkout, request.getfixturevalue("slurm"), folder / "output.txt")
+    else:
+        output = checkout.snakemake().stdout
+    return checkout, planned, output
+
+
+def test_other_batch_sizes_shards_and_a_fresh_run_give_the_same_bytes(again, smoke: Checkout) -> None:
+    other, *_ = again
     assert result_digests(other.results) == result_digests(smoke.results)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(again, smoke: Checkout) -> None:
+    other, planned, output = again
+    assert {"emoji", "expand", "train", "classify", "caption_shard", "merge_caption", "masked", "report"} <= planned
+    assert set(re.findall(r"\(Rule: (\w+)\)", output)) - {"default"} == planned
+    assert len(re.findall(r"Trying to restart job .+\.", output)) == 1
+    assert "train: goes on from step" in (other.results / "logs" / f"train_{CANCELLED}.log").read_text()
+    assert result_digests(other.results) == result_digests(smoke.results)
+    assert other.planned_rules() == set()
+
+
+@pytest.mark.usefixtures("slurm")
+def test_job_of_slurm_goes_by_content_where_its_input_is_older_than_what_that_was_made_of(again) -> None:
+    other, *_ = again
+    files = [other.results / name for name in ("tokenizer/v2l.safetensors", "masked/rows.parquet")]
+    files[0].touch()  # as files are after a pull
+    times = [path.stat().st_mtime_ns for path in files]
+    metrics = other.results / "masked" / "metrics.json"
+    before, made = metrics.read_bytes(), metrics.stat().st_mtime_ns
+    target = str(metrics.relative_to(other.root))
+    other.run(*COMMAND, "--forcerun", target, "--", target)
+    assert metrics.read_bytes() == before
+    assert metrics.stat().st_mtime_ns > made
+    assert [path.stat().st_mtime_ns for path in files] == times
     assert other.planned_rules() == set()

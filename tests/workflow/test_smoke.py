@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pytest
 
 from v2l.artifacts import read_json, sha256_file
 from v2l.graph.report import TABLE_NAMES
-from v2l.versioning.digests import result_digests
 
-from .conftest import Checkout, make_checkout
+from .conftest import Checkout
 
 
 def test_every_stage_ran_and_left_no_temporary_file(smoke: Checkout) -> None:
@@ -16,6 +13,7 @@ def test_every_stage_ran_and_left_no_temporary_file(smoke: Checkout) -> None:
             assert (smoke.results / "tables" / f"{table}.{suffix}").read_text().strip()
     leftovers = [path for path in smoke.results.rglob(".*") if path.name.startswith((".partial", ".scratch"))]
     assert leftovers == []
+    assert not list(smoke.results.rglob("shards"))
 
 
 def test_every_file_has_provenance_that_is_true(smoke: Checkout) -> None:
@@ -42,16 +40,6 @@ def test_closing_summary_gives_the_main_figures_the_cost_and_the_report(smoke: C
 
 def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
     assert smoke.planned_rules() == set()
-
-
-def test_other_batch_sizes_shards_and_a_fresh_run_give_the_same_bytes(
-    smoke: Checkout, tmp_path: Path, repository: Path, assets: Path
-) -> None:
-    other = make_checkout(tmp_path, repository, assets)
-    shards = {"trunk_features": 2, "count_nearest": 7, "local_tokens": 2, "caption": 2, "restore": 2}
-    other.edit("runtime", {"image_batch": 5, "llm_batch_tokens": 900, "shards": shards})
-    other.snakemake()
-    assert result_digests(other.results) == result_digests(smoke.results)
 
 
 DRAWN = {"claims", "make_tables", "make_figures", "report"}

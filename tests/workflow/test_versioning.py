@@ -11,7 +11,7 @@ import pytest
 
 from v2l.artifacts import read_json, sha256_file, write_json
 
-from .conftest import Checkout
+from .conftest import PASSING, Checkout
 
 CONFIG = ("--config", "config/smoke.yaml")
 DRAWN = {"make_tables", "make_figures", "report"}
@@ -27,7 +27,7 @@ def git(checkout: Checkout, *words: str) -> None:
 def recorded(smoke: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The finished smoke run in a git repository, on record, its artifacts pushed to a folder."""
     root = tmp_path_factory.mktemp("recorded") / "suite"
-    shutil.copytree(smoke.root, root, symlinks=True)
+    shutil.copytree(smoke.root, root, symlinks=True, ignore=PASSING)
     checkout = Checkout(root)
     ignored = root / ".gitignore"
     ignored.write_text(ignored.read_text().replace("!/results/demo/\n", "!/results/demo/\n!/results/smoke/\n"))
@@ -234,29 +234,29 @@ def test_damaged_cache_object_makes_one_stage_run_again(clone: Checkout) -> None
     ],
 )
 def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[str, ...], how: signal.Signals) -> None:
-    before = (clone.results / "classify" / "metrics.json").read_bytes()
-    expected = read_json(clone.results / "digests.json")["files"]["classify/predictions_v2l.parquet"]
-    append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "classify.py")
+    before = (clone.results / "caption" / "metrics.json").read_bytes()
+    expected = read_json(clone.results / "digests.json")["files"]["caption/predictions.parquet"]
+    append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "in_context.py")  # of captions and of answers
     program = str(Path(clone.root / ".venv" / "bin" / command[0]))
     running = subprocess.Popen(
         [program, *command[1:]], cwd=clone.root, env=clone.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
-    log = clone.results / "logs" / "classify_v2l.log"
-    deadline = time.monotonic() + 120
+    log = clone.results / "logs" / "caption.log"
+    deadline = time.monotonic() + 300
     while not (log.exists() and "LlamaForCausalLM" in log.read_text()):
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.killpg(running.pid, how)
     running.wait()
-    predictions = clone.results / "classify" / "predictions_v2l.parquet"
+    predictions = clone.results / "caption" / "predictions.parquet"
     assert not predictions.exists() or sha256_file(predictions) == expected  # an interrupt lets running jobs end
     clone.run(*command)
-    assert (clone.results / "classify" / "metrics.json").read_bytes() == before
+    assert (clone.results / "caption" / "metrics.json").read_bytes() == before
     clone.run("v2l", "record", *CONFIG)
-    assert read_json(clone.results / "digests.json")["files"]["classify/predictions_v2l.parquet"] == expected
+    assert read_json(clone.results / "digests.json")["files"]["caption/predictions.parquet"] == expected
 
 
 def test_second_run_in_the_same_folder_is_told_so(clone: Checkout) -> None:
