@@ -1,6 +1,6 @@
 """Few-shot classification: Table 1's prompts of an episode share what they begin with, against a loop over prompts.
 
-    python -m benchmarks.few_shot [--items 16] [--profile]
+    python -m benchmarks.few_shot [--items 8] [--profile]
 
 The prompts are those of the default's V2L run (two and five ways, Kg 5 and 21, seven settings, a query of every class),
 with words of one to three tokens drawn at random: speed does not depend on which they are.
@@ -24,7 +24,7 @@ MAX_ORDER = 3  # tokens of a word
 
 
 def main() -> None:
-    chosen = options(__doc__, items=16, plain_items=1)
+    chosen = options(__doc__, items=8, plain_items=1)
     config, runtime = prepare(chosen)
     llm = contest_llm(chosen, config, runtime)
     requests = [episode_requests(llm, config, number) for number in range(chosen.items)]

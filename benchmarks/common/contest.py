@@ -85,7 +85,6 @@ def compete(chosen: argparse.Namespace, runtime: Runtime, table: Table, suite: W
     peak = matrix_peak(runtime.device, runtime.dtype, side)
     suite.work(suite.items // max(PARTS))  # warm
     grown = [_measured(suite, suite.items // part, table.unit, runtime) for part in PARTS]
-    plain.work(1)
     result, ours = grown[-1]
     expected, theirs = _measured(plain, plain.items, table.unit, runtime)
     ratio = ours.rate(table.unit) / theirs.rate(table.unit)

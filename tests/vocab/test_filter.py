@@ -10,7 +10,14 @@ from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.errors import ArtifactError, DataError
 from v2l.shards import WHOLE
 from v2l.vocab import filter as filter_module
-from v2l.vocab.filter import count_nearest, filter_vocabulary, load_candidates, nearest_candidates, nearest_counts
+from v2l.vocab.filter import (
+    count_nearest,
+    filter_vocabulary,
+    largest,
+    load_candidates,
+    nearest_candidates,
+    nearest_counts,
+)
 
 from ..parts import assert_parts_make_the_whole
 
@@ -55,6 +62,12 @@ def test_nearest_equals_a_slow_loop_over_all_candidates(vocabulary, orders, top_
     found = torch.cat(list(nearest_candidates(features, load_candidates(rows, path, orders), top_k, CPU)))
     for feature, numbers in zip(features.numpy(), found.tolist(), strict=True):
         assert numbers == slow_nearest(feature, rows, path, orders, top_k)
+
+
+@pytest.mark.parametrize("count", [1, 5, 64, 200])
+def test_largest_columns_are_those_of_topk(count: int) -> None:
+    values = torch.randn(7, 1280, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(largest(values, count), values.topk(count, dim=1).indices)
 
 
 def test_counts_do_not_depend_on_the_size_of_blocks(vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:

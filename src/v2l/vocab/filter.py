@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
@@ -21,6 +22,7 @@ from v2l.runtime import Runtime
 from v2l.shards import Shard
 
 PICTURES_AT_ONCE = 512
+COLUMN_GROUP = 64
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,30 @@ def nearest_candidates(features: Tensor, candidates: Candidates, top_k: int, dev
 
     features: [N, d] float32, unit length. No more than a block of pictures x texts exists at any time.
     """
-    directions = torch.nn.functional.normalize(candidates.vectors, dim=-1).to(device).T.contiguous()
+    num_texts = len(candidates.vectors)
+    directions = F.normalize(candidates.vectors, dim=-1).to(device)
+    directions = F.pad(directions, (0, 0, 0, -num_texts % COLUMN_GROUP)).T.contiguous()
+    similarity = torch.empty(PICTURES_AT_ONCE, directions.shape[1], device=device)
     for block in features.split(PICTURES_AT_ONCE):
         # always so many rows: a product of another shape may differ in its last bits, and with them a near tie
-        full = torch.nn.functional.pad(block, (0, 0, 0, PICTURES_AT_ONCE - len(block)))
-        similarity = (full.to(device) @ directions)[: len(block)]
-        best = similarity.topk(min(top_k, directions.shape[1]), dim=1).indices.cpu()
+        full = F.pad(block, (0, 0, 0, PICTURES_AT_ONCE - len(block)))
+        torch.mm(full.to(device), directions, out=similarity)
+        similarity[:, num_texts:] = -torch.inf
+        best = largest(similarity[: len(block)], min(top_k, num_texts)).cpu()
         yield nearest_members(best, candidates, top_k)
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """Columns of the ``count`` largest values of each row, largest first: [B, C] -> [B, count] int64.
+
+    C is a multiple of COLUMN_GROUP. Looks for the groups of columns that have the largest maxima first, as these hold
+    them: on a CPU several times faster than ``topk`` over all columns.
+    """
+    groups = values.unflatten(1, (-1, COLUMN_GROUP))
+    best_groups = groups.amax(dim=2).topk(min(count, groups.shape[1]), dim=1).indices
+    members = groups.take_along_dim(best_groups[:, :, None], dim=1).flatten(1)
+    best = members.topk(count, dim=1).indices
+    return best_groups.gather(1, best // COLUMN_GROUP) * COLUMN_GROUP + best % COLUMN_GROUP
 
 
 def nearest_counts(
