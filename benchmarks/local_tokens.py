@@ -10,14 +10,20 @@ from v2l.data.images import to_tensor
 from v2l.tokenizer.local_tokens import PASS_PICTURES, encode_pictures
 
 from .common.contest import Table, Way, compete, options, prepare
-from .common.tokenizers import BEGIN_PICTURES, dense_nearest, random_pictures, random_sources, random_tokenizer
-from .common.tokenizers import sized_config as sized
+from .common.tokenizers import (
+    BEGIN_PICTURES,
+    dense_nearest,
+    random_pictures,
+    random_sources,
+    random_tokenizer,
+    sized_config,
+)
 
 
 def main() -> None:
     chosen = options(__doc__, items=64, plain_items=16)
     _, runtime = prepare(chosen)
-    _, section = sized(chosen.size)
+    _, section = sized_config(chosen.size)
     pictures = random_pictures(max(chosen.items, chosen.plain_items, BEGIN_PICTURES), section.image_size_px)
     tokenizer = random_tokenizer(section, random_sources(chosen.size), pictures[:BEGIN_PICTURES])
     tokenizer = tokenizer.eval().requires_grad_(False).to(runtime.device)

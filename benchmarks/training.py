@@ -31,8 +31,14 @@ from v2l.training.trainer import BETAS, EPSILON, Trainer
 from .common.contest import Table, Way, compete, options, prepare
 from .common.sizes import SIZES
 from .common.stand_ins import random_clip, write_networks
-from .common.tokenizers import BEGIN_PICTURES, dense_nearest, random_pictures, random_sources, random_tokenizer
-from .common.tokenizers import sized_config as sized
+from .common.tokenizers import (
+    BEGIN_PICTURES,
+    dense_nearest,
+    random_pictures,
+    random_sources,
+    random_tokenizer,
+    sized_config,
+)
 
 NETWORKS = Path("data/networks/manifest.json")
 GPUS = 32  # that share the paper's batch
@@ -53,7 +59,7 @@ class Setup:
 def main() -> None:
     chosen = options(__doc__, items=16, plain_items=8)
     _, runtime = prepare(chosen)
-    config, section = sized(chosen.size)
+    config, section = sized_config(chosen.size)
     with tempfile.TemporaryDirectory() as folder:
         setup = set_up(chosen.size, max(chosen.items, chosen.plain_items), runtime, Path(folder))
     count, batch = section.num_global, setup.batches.shape[1]
@@ -99,7 +105,7 @@ def main() -> None:
 
 def set_up(size: str, steps: int, runtime: Runtime, folder: Path) -> Setup:
     """Networks, codebooks and pictures of a size."""
-    config, section = sized(size)
+    config, section = sized_config(size)
     if size == "default":
         trunk, projection = ImageTrunk(NETWORKS, runtime), torch.randn(ImageTrunk.dim, 384)
         networks, batch, side = NETWORKS, config.train.batch_size, config.clip.trunk_size_px
@@ -108,12 +114,8 @@ def set_up(size: str, steps: int, runtime: Runtime, folder: Path) -> Setup:
             return trunk.encode(seen) @ projection  # in place of the trained head
     else:
         clip = OpenClip(random_clip(config.clip, SIZES[size], folder), runtime)
-        networks, batch, side = (
-            write_networks(folder),
-            SIZES[size].batch or config.train.batch_size // GPUS,
-            clip.size_px,
-        )
-        encode = clip.encode_image
+        networks, batch = write_networks(folder), SIZES[size].batch or config.train.batch_size // GPUS
+        side, encode = clip.size_px, clip.encode_image
     sources = random_sources(size)
     pictures = random_pictures(max(steps * batch, BEGIN_PICTURES), section.image_size_px)
     tokenizer = random_tokenizer(section, sources, pictures[:BEGIN_PICTURES])
