@@ -15,7 +15,7 @@ rule classify:
     log:
         RESULTS + "/logs/classify_{run}.log",
     threads: THREADS
-    priority: 1  # the longest jobs
+    priority: 3
     shell:
         suite.command("classify")
 

@@ -60,6 +60,7 @@ rule restore:
     log:
         RESULTS + "/logs/restore_{name}.log",
     threads: THREADS
+    priority: 1
     shell:
         suite.command("restore")
 
@@ -120,6 +121,7 @@ rule tune_lora:
     log:
         f"{RESULTS}/logs/tune-lora.log",
     threads: THREADS
+    priority: 1
     shell:
         "exec " + suite.command("tune-lora")  # as training is
 
@@ -145,6 +147,7 @@ rule masked:
     log:
         f"{RESULTS}/logs/masked.log",
     threads: THREADS
+    priority: 1
     shell:
         suite.command("masked")
 

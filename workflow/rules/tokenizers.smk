@@ -25,6 +25,7 @@ rule train:
     threads: THREADS
     resources:
         nodes=SUITE.runtime.nodes,
+    priority: 2
     shell:
         "exec " + suite.command("train")  # in the shell's place, so that SIGTERM reaches it
 
@@ -42,6 +43,7 @@ rule global_tokens:
     log:
         RESULTS + "/logs/global-tokens_{codebook}.log",
     threads: THREADS
+    priority: 3
     shell:
         suite.command("global-tokens")
 
@@ -61,6 +63,7 @@ rule local_tokens:
     log:
         RESULTS + "/logs/local-tokens_{name}.log",
     threads: THREADS
+    priority: 2
     shell:
         suite.command("local-tokens")
 
@@ -101,6 +104,7 @@ rule global_words:
         codebook="|".join(SUITE.vocab.codebooks),
     log:
         RESULTS + "/logs/global-words_{codebook}.log",
+    priority: 3
     shell:
         suite.command("global-words")
 
@@ -116,6 +120,7 @@ rule local_words:
         name="|".join(SUITE.tokenizers),
     log:
         RESULTS + "/logs/local-words_{name}.log",
+    priority: 2
     shell:
         suite.command("local-words")
 

@@ -12,6 +12,7 @@ rule expand:
     log:
         f"{RESULTS}/logs/expand.log",
     threads: THREADS
+    priority: 3
     shell:
         suite.command("expand")
 
@@ -28,6 +29,7 @@ rule embed:
     log:
         f"{RESULTS}/logs/embed.log",
     threads: THREADS
+    priority: 3
     shell:
         suite.command("embed")
 
@@ -63,6 +65,7 @@ rule count_nearest:
     log:
         RESULTS + "/logs/count-nearest_{codebook}.log",
     threads: THREADS
+    priority: 3
     shell:
         suite.command("count-nearest")
 
@@ -101,6 +104,7 @@ rule filter:
         parameters("filter"),
     log:
         RESULTS + "/logs/filter_{codebook}.log",
+    priority: 3
     shell:
         suite.command("filter")
 
