@@ -14,9 +14,9 @@ from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.metrics.entries import Metrics, metric_key
 from v2l.report.cells import Source, ordered, values_of
 from v2l.report.display import DISPLAYS, METHODS, Display
+from v2l.report.saver import series_style
 from v2l.report.summary_tables import ONE_SHOT, VARIANTS, few_shot_place
 
-MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*")
 LABEL_LENGTH = 10
 ALONE = "V2L"  # the only series of a panel, which its title explains
 # The n-gram orders of each codebook.
@@ -123,25 +123,25 @@ def ablation_figure(panels: Sequence[Panel]) -> Figure:
             continue
         for row, name in enumerate(panel.series):
             place = names.index(name) if name in names else 0
-            color = f"C{place % 6}" if name in names else "0.25"
+            style = series_style(place, "color", "marker") | ({} if name in names else {"color": "0.25"})
             shift = (row - (len(panel.series) - 1) / 2) * SPREAD
-            handles[name] = _draw_series(axis, panel, name, shift, color, MARKERS[place % len(MARKERS)])
+            handles[name] = _draw_series(axis, panel, name, shift, style)
         _label(axis, panel)
     if names:
         figure.legend([handles[name] for name in names], names, loc="outside upper center", ncols=min(6, len(names)))
     return figure
 
 
-def _draw_series(axis: Axes, panel: Panel, name: str, shift: float, color: str, marker: str) -> Any:
+def _draw_series(axis: Axes, panel: Panel, name: str, shift: float, style: Mapping[str, Any]) -> Any:
     """Points with their intervals and, where there is one, the line of chance; returns what a legend shows."""
     entries, scale = panel.series[name], panel.display.scale
     values = np.array([entry["value"] for entry in entries.values()]) * scale
     if panel.chance:
-        axis.axhline(panel.chance[name], color=color, linestyle=(0, (4, 2)), linewidth=0.7)
+        axis.axhline(panel.chance[name], color=style["color"], linestyle=(0, (4, 2)), linewidth=0.7)
     return axis.errorbar(
         [panel.places.index(place) + shift for place in entries], values,
-        np.abs(_bounds(entries.values()) * scale - values), color=color, marker=marker, markersize=4.5,
-        linestyle="-" if panel.joined else "none", linewidth=0.8,
+        np.abs(_bounds(entries.values()) * scale - values), markersize=4.5,
+        linestyle="-" if panel.joined else "none", linewidth=0.8, **style,
     )  # fmt: skip
 
 

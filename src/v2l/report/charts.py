@@ -16,12 +16,11 @@ from v2l.metrics.entries import select_rows
 from v2l.report.cells import ordered
 from v2l.report.display import METHODS
 from v2l.report.grids import stored_name
+from v2l.report.saver import series_style
 
 SPLITS = {"train": "training pictures", "heldout": "held-out pictures"}
 TOKEN_KINDS = {BEST: "best token", GLOBAL: "all stored tokens"}
 HATCHES = ("", "////")
-MARKERS = ("o", "s", "^", "D", "v", "X")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 # Logged terms that tokenizers have in common, each with its heading.
 CURVES = {
     "total": "Total loss ↓",
@@ -121,10 +120,10 @@ def curves_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
         for place, (name, rows) in enumerate(curves.items()):
             if term in rows:
                 drawn = rows[["step", term]].dropna()
-                # The style's own colours and dashes by place, so that a tokenizer looks alike in all panels.
-                style = {"color": f"C{place % 6}", "linestyle": DASHES[place % len(DASHES)], "linewidth": 1.0}
-                marker = MARKERS[place % len(MARKERS)] if len(drawn) < FEW_STEPS else ""
-                (handles[name],) = axis.plot(drawn["step"], drawn[term], marker=marker, markersize=3, **style)
+                style = series_style(place, "color", "linestyle", "marker")
+                if len(drawn) >= FEW_STEPS:
+                    style["marker"] = ""
+                (handles[name],) = axis.plot(drawn["step"], drawn[term], markersize=3, linewidth=1.0, **style)
         _scale(
             axis, [rows[term].dropna() for rows in curves.values() if term in rows], logarithmic="loss" in CURVES[term]
         )

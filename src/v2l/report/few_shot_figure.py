@@ -14,9 +14,9 @@ from v2l.metrics.entries import Metrics, select_rows
 from v2l.metrics.few_shot import AVERAGE
 from v2l.report.cells import ordered
 from v2l.report.display import DISPLAYS, METHODS
+from v2l.report.saver import series_style
 
 ACCURACY = DISPLAYS["accuracy"]
-MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*", "<", ">")
 STEP = 0.13  # between the points of a setting, which are 1 apart
 COLUMNS = ["run", "ways", "num_global", "setting", "value", "low", "high", "n"]
 
@@ -118,8 +118,8 @@ def _draw_series(
         at = [names.index(name) + STEP * shift for name, shift in zip(mine.index, shifts, strict=True)]
         bars = mine[["low", "high"]].sub(mine["value"], axis="index").abs().fillna(0)
         panel.errorbar(
-            at, mine["value"].to_numpy(), bars.to_numpy().T, color=f"C{place % 6}", linestyle="none", markersize=4.5,
-            marker=MARKERS[place % len(MARKERS)], label=_label(run, num_global),
+            at, mine["value"].to_numpy(), bars.to_numpy().T, linestyle="none", markersize=4.5,
+            label=_label(run, num_global), **series_style(place, "color", "marker"),
         )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from v2l.errors import ArtifactError
@@ -46,6 +48,19 @@ def stored_name(file: Path, prefix: str) -> str:
 def readable(text: str) -> str:
     """One line without outer blanks; a text of blanks alone in quotes."""
     return " ".join(text.split()) or repr(text)
+
+
+def fit_lines(text: str, width_points: float, max_lines: int, weight: str = "normal") -> list[str]:
+    """The text in lines that are no wider than that in the style's font; what is left over is an ellipsis.
+
+    None if not even a letter is that narrow.
+    """
+    font = FontProperties(weight=weight)
+    for length in range(len(text), 0, -1):
+        lines = textwrap.wrap(text, length, max_lines=max_lines, placeholder="…")
+        if all(text_to_path.get_text_width_height_descent(line, font, False)[0] <= width_points for line in lines):
+            return lines
+    return []
 
 
 def show_picture(axis: Axes, picture: np.ndarray, title: str = "") -> None:

@@ -1,6 +1,5 @@
 """Captions and answers of the frozen LLM beside their pictures (paper, Figure 5)."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from v2l.metrics.caption_scores import tokenize
 from v2l.metrics.entries import select_rows
 from v2l.report.cells import ordered
 from v2l.report.display import DISPLAYS
-from v2l.report.grids import LINE_IN, WIDTH_IN, readable, show_picture
+from v2l.report.grids import LINE_IN, WIDTH_IN, fit_lines, readable, show_picture
 from v2l.report.pictures import PICTURE_PX, PictureWords
 
 PICTURE_WORDS, RANDOM_WORDS = "picture words", "random words"
 HEADINGS = ("Image captioning", "Visual question answering")
 PICTURE_IN = 0.9
-TEXT_LENGTH = 26
 LABEL_POINTS = 48
+TEXT_POINTS = 72 * (WIDTH_IN / 2 - PICTURE_IN) - LABEL_POINTS - 8  # what labels, pictures and gaps leave
 LINE_POINTS = 72 * LINE_IN
 RIGHT, PARTLY, WRONG = "C2", "C4", "C1"
 
@@ -154,11 +153,11 @@ def language_figure(captions: Sequence[Answered], answers: Sequence[Answered]) -
 
 
 def _num_lines(item: Answered) -> int:
-    return 1 + sum(len(_wrap(text, most)) for _, text, most in item.lines)
+    return 1 + sum(len(fit_lines(text, TEXT_POINTS, most, _weight(label))) for label, text, most in item.lines)
 
 
-def _wrap(text: str, most: int) -> list[str]:
-    return textwrap.wrap(text, TEXT_LENGTH, max_lines=most, placeholder="…")
+def _weight(label: str) -> str:
+    return "bold" if label == "LLM" else "normal"
 
 
 def _write(axis: Axes, item: Answered) -> None:
@@ -167,9 +166,8 @@ def _write(axis: Axes, item: Answered) -> None:
     baseline = -8.0
     for label, text, most in item.lines:
         axis.annotate(label, (0, 1), (0, baseline), color="0.35", **place)
-        for line in _wrap(text, most):
-            weight = "bold" if label == "LLM" else "normal"
-            axis.annotate(line, (0, 1), (LABEL_POINTS, baseline), weight=weight, parse_math=False, **place)
+        for line in fit_lines(text, TEXT_POINTS, most, _weight(label)):
+            axis.annotate(line, (0, 1), (LABEL_POINTS, baseline), weight=_weight(label), parse_math=False, **place)
             baseline -= LINE_POINTS
     text, color = item.verdict
     axis.annotate(text[0], (0, 1), (LABEL_POINTS - 12, baseline), color=color, weight="bold", **place)

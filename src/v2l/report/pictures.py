@@ -1,6 +1,5 @@
 """Pictures with their words (paper, Figure 6), and pictures before and after every tokenizer (Table 3)."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ from v2l.errors import ArtifactError
 from v2l.metrics.entries import Metrics, metric_key
 from v2l.report.cells import ordered
 from v2l.report.display import DISPLAYS, METHODS
-from v2l.report.grids import WIDTH_IN, GridRow, decode_png, picture_grid, readable, show_picture, stored_name
+from v2l.report.grids import WIDTH_IN, GridRow, decode_png, fit_lines, picture_grid, readable, show_picture, stored_name
 
 COLUMNS = 6
 PICTURE_PX = 128
-WORD_LENGTH = 13
+ORDER_POINTS = 12  # the box with a word's n-gram order
+WORD_POINTS = 72 * WIDTH_IN / COLUMNS - ORDER_POINTS - 4
 WORD_LINES = 3
 LINE_POINTS = 12
 ORDER_NAMES = {1: "single token", 2: "bigram", 3: "trigram"}
@@ -92,7 +92,7 @@ def read_worded_pictures(chosen: pd.DataFrame, words: PictureWords, folder: Path
 def words_figure(items: Sequence[WordedPicture]) -> Figure:
     """Each picture with its class above and its best words below; the number before a word is its n-gram order."""
     rows = -(-len(items) // COLUMNS)
-    lines = max(sum(len(_wrap(text)) for text, _ in item.words) for item in items)
+    lines = max(sum(len(fit_lines(text, WORD_POINTS, WORD_LINES)) for text, _ in item.words) for item in items)
     figure = Figure(figsize=(WIDTH_IN, rows * (1.55 + lines * LINE_POINTS / 72) + 0.2))
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
@@ -106,10 +106,6 @@ def words_figure(items: Sequence[WordedPicture]) -> Figure:
     return figure
 
 
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, WORD_LENGTH, max_lines=WORD_LINES, placeholder="…")
-
-
 def _write_words(axis: Axes, words: Sequence[tuple[str, int]]) -> None:
     """Below the picture, a line of its own for each word."""
     # Out of the layout, or a long word would shrink its picture: the figure is tall enough for all lines.
@@ -118,8 +114,8 @@ def _write_words(axis: Axes, words: Sequence[tuple[str, int]]) -> None:
     for text, order in words:
         box = {"boxstyle": "square,pad=0.15", "facecolor": f"C{order - 1}", "edgecolor": "none"}
         axis.annotate(str(order), (0, 0), (2, baseline), color="white", weight="bold", bbox=box, **below)
-        for line in _wrap(text):
-            axis.annotate(line, (0, 0), (12, baseline), parse_math=False, **below)
+        for line in fit_lines(text, WORD_POINTS, WORD_LINES):
+            axis.annotate(line, (0, 0), (ORDER_POINTS, baseline), parse_math=False, **below)
             baseline -= LINE_POINTS
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 from matplotlib.figure import Figure
@@ -20,6 +21,15 @@ def house_style() -> Iterator[None]:
     """Figures made and saved inside have the style of style.mplstyle, whatever the user's own settings are."""
     with as_file(files("v2l.report") / "style.mplstyle") as style, matplotlib.style.context(["default", style]):
         yield
+
+
+def series_style(place: int, *keys: str) -> dict[str, Any]:
+    """Of the series at this place its ``color``, ``marker`` or ``linestyle``, the same in every panel of a figure.
+
+    The style has eight of each; to be called inside ``house_style``.
+    """
+    cycle = list(matplotlib.rcParams["axes.prop_cycle"])
+    return {key: cycle[place % len(cycle)][key] for key in keys}
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, str]:
