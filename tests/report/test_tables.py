@@ -163,7 +163,7 @@ def test_caption_says_items_interval_seed_and_protocol(index):
         "joined by ', ', those of VQ-GAN joined by nothing", "one of the class names", "chance 20.0",
     ):  # fmt: skip
         assert part in index["table1"]["caption"]
-    assert "t-interval over 4 or 8 questions" in index["table6"]["caption"]
+    assert "Wilson interval over 4 or 8 questions" in index["table6"]["caption"]
     for name, table in index.items():
         assert "Seed 3." in table["caption"]
         assert "To see" in table["caption"] or name == "claims"

@@ -4,17 +4,17 @@ from pathlib import Path
 
 from v2l.artifacts import write_json
 from v2l.errors import ArtifactError
-from v2l.metrics.entries import MEASURES, Metrics, grouped, groups, mean_of, metric_entry, metric_key, read_measures
+from v2l.metrics.entries import MEASURES, Metrics, grouped, groups, metric_entry, metric_key, read_measures, share_of
 
 
 def vqa_metrics(predictions: Path, metrics: Path) -> None:
-    """Mean official accuracy of every condition, over all questions and by type of answer, with t-intervals over
-    questions. Raises ArtifactError."""
+    """Mean official accuracy of every condition, over all questions and by type of answer, with Wilson intervals
+    over questions. Raises ArtifactError."""
     frame = read_measures(predictions, ["question_id", "answer_type", "condition"], ["accuracy"])
     if (repeated := frame.duplicated(["question_id", "condition"])).any():
         row = frame[repeated].iloc[0]
         raise ArtifactError(f"{predictions}: question {row['question_id']}, {row['condition']}: expected one row")
-    estimate = mean_of("accuracy")
+    estimate = share_of("accuracy")
     entries: Metrics = grouped("vqa_accuracy", frame, predictions, ["condition"], estimate)
     for where, rows in groups(frame, ["answer_type", "condition"]):
         key = metric_key("vqa_accuracy", kind=where["answer_type"], condition=where["condition"])

@@ -179,7 +179,7 @@ def vqa_table(source: Source, seed: int) -> Table:
         "official VQA rule. Questions about emoji are templates filled from the pictures' groups. Below the picture's "
         "own words two floors: random words in their place, and the most frequent answer of the question's type. "
         f"{standing(source, 'vqa_accuracy', WORDED[0], conditions[1:])}",
-        f"Brackets: 95 % t-interval over {items(cells, 'questions')}.",
+        f"Brackets: 95 % Wilson interval over {items(cells, 'questions')}.",
         seed,
         published=False,
     )
