@@ -243,7 +243,7 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
-    log = clone.results / "logs" / "caption.log"
+    log = clone.results / "logs" / "caption" / "1-of-2.log"
     deadline = time.monotonic() + 300
     while not (log.exists() and "LlamaForCausalLM" in log.read_text()):
         assert running.poll() is None
