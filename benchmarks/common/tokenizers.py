@@ -16,7 +16,7 @@ from v2l.tokenizer.kinds import KINDS
 from .sizes import SIZES
 
 CONFIGS = {"default": Path("config/demo.yaml"), "paper": Path("config/paper.yaml"), "tiny": Path("config/paper.yaml")}
-VOCABULARY, CODEBOOK = 49_152, 5_000  # of SmolLM2; about as many n-grams as the default keeps
+VOCABULARY, CODEBOOK = 49_152, 5_000  # of SmolLM2; n-grams, some more than the default keeps
 DIMS = {"default": 384, "paper": 768, "tiny": 16}  # of the text embeddings: MiniLM, ViT-L/14
 BEGIN_PICTURES = 64
 

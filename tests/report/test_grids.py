@@ -19,7 +19,7 @@ def drawn_width(line: str, weight: str) -> float:
 
 @pytest.mark.parametrize("weight", ["normal", "bold"])
 @pytest.mark.parametrize("text", [WIDE, "m" * 40, "i" * 40, "crystal ball; tennis ball; jelly"])
-def test_every_line_fits_and_the_next_word_would_not(text: str, weight: str) -> None:
+def test_every_line_fits_and_no_letter_is_lost(text: str, weight: str) -> None:
     with house_style():
         lines = fit_lines(text, 60, 9, weight)
         assert all(drawn_width(line, weight) <= 60 + 1 for line in lines)
