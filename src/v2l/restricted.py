@@ -1,4 +1,8 @@
-"""The one restricted unpickler. A pickle may run code when it is loaded; here it can only build values and arrays."""
+"""The one restricted unpickler. A pickle may run code when it is loaded; here it can only build values and arrays.
+
+NumPy believes what a pickle says of a dtype, up to raw bytes being pointers to objects. So stand-ins take its place:
+they make dtypes by their names, and leave arrays of those to NumPy.
+"""
 
 import pickle
 from collections.abc import Mapping
@@ -6,32 +10,57 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-Names = Mapping[tuple[str, str], Any]
-
 CORES = ("numpy.core.multiarray", "numpy._core.multiarray")  # written by NumPy 1, by NumPy 2
-ARRAYS: Names = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    **{(core, "_reconstruct"): np.empty(0).__reduce__()[0] for core in CORES},
+ONLY_AN_ARGUMENT = "numpy.ndarray"
+
+
+class _Dtype:
+    def __init__(self, name: str, *_: Any) -> None:
+        self.found = np.dtype(str(name))
+
+    def __setstate__(self, state: tuple) -> None:
+        """Of the state only the byte order counts."""
+        if state[1] in ("<", ">"):
+            self.found = self.found.newbyteorder(state[1])
+
+
+class _Array(np.ndarray):
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, dtype, is_fortran, content = state
+        if type(dtype) is not _Dtype:
+            raise pickle.UnpicklingError(f"expected the dtype of an array, found {type(dtype).__name__}")
+        super().__setstate__((version, shape, dtype.found, is_fortran, content))
+
+
+def _empty(*_: Any) -> _Array:
+    """An array that gets its state afterwards."""
+    return _Array((0,))
+
+
+def _scalar(dtype: _Dtype, content: bytes) -> Any:
+    """A single value; NumPy refuses to make objects of bytes."""
+    return np.frombuffer(content, dtype.found, count=1)[0]
+
+
+NAMES: Mapping[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): ONLY_AN_ARGUMENT,
+    ("numpy", "dtype"): _Dtype,
+    **{(core, "_reconstruct"): _empty for core in CORES},
+    **{(core, "scalar"): _scalar for core in CORES},
 }
-SCALARS: Names = {(core, "scalar"): np.float64(0).__reduce__()[0] for core in CORES}
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, names: Names) -> None:
-        super().__init__(file)
-        self._names = names
-
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return self._names[module, name]
+            return NAMES[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}; only NumPy arrays are admitted") from None
 
 
-def load_restricted(file: BinaryIO, names: Names = ARRAYS) -> Any:
-    """Reads one pickle that may ask for these names alone.
+def load_restricted(file: BinaryIO) -> Any:
+    """Reads one pickle of plain values and NumPy arrays.
 
-    Raises UnpicklingError for another name, and anything at all for a hostile or damaged file.
+    Raises UnpicklingError if it asks for anything else, and anything at all for a hostile or damaged file.
     """
-    return _Unpickler(file, names).load()
+    return _Unpickler(file).load()

@@ -5,6 +5,7 @@ dictionaries and arrays.
 """
 
 import argparse
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from v2l.errors import ArtifactError
-from v2l.restricted import ARRAYS, SCALARS, load_restricted
+from v2l.restricted import load_restricted
 
 
 def read_object_array(path: Path) -> list[Any]:
@@ -29,7 +30,7 @@ def read_object_array(path: Path) -> list[Any]:
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, _, dtype = read_header.get(version, read_header[2, 0])(file)
             if dtype.hasobject:
-                array = load_restricted(file, {**ARRAYS, **SCALARS})
+                array = load_restricted(file)
             else:
                 file.seek(0)
                 array = np.lib.format.read_array(file, allow_pickle=False)
@@ -71,7 +72,9 @@ def _load(path: Path) -> Any:
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read raises
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile or damaged file can raise anything
-        raise ArtifactError(f"{path}: refused ({_line(error)})") from None
+        asked = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+        reason = f"it asks for {asked[1]}; only tensors are admitted" if asked else _line(error)
+        raise ArtifactError(f"{path}: refused ({reason})") from None
 
 
 def _line(error: Exception) -> str:
