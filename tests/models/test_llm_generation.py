@@ -9,6 +9,7 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
+    GPTNeoConfig,
     GPTNeoXConfig,
     GraniteConfig,
     LlamaConfig,
@@ -52,6 +53,16 @@ ARCHITECTURES = {
     "granite": GraniteConfig(**SIZES),
     "gpt2": GPT2Config(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.5),
     "gpt-neox": GPTNeoXConfig(**{**SIZES, "num_key_value_heads": 4}),
+    "gpt-neo-window": GPTNeoConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        window_size=6,
+        max_position_embeddings=128,
+        initializer_range=0.5,
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 Ids = tuple[int, ...]
 Target = TypeVar("Target")
@@ -61,8 +61,8 @@ class Passes:
         self._vocab_size = vocab_size
         self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
-        # Who packs tells positions; ALiBi counts them itself.
-        told = "position_ids" in inspect.signature(model.forward).parameters
+        # Who packs tells positions and what is seen; ALiBi counts positions itself, older code what is seen.
+        told = "position_ids" in inspect.signature(model.forward).parameters and model._supports_attention_backend
         self._packs = told and not getattr(model.config, "alibi", False)
 
     def plan(self, cache: Cache | None, past: int, reads: Sequence[Read]) -> list[Pass]:
@@ -109,16 +109,14 @@ class Passes:
         by_length: dict[int, list[Read]] = defaultdict(list)
         for read in reads:
             by_length[len(done.reads[read.row].ids)].append(read)
-        for length, group in by_length.items():  # those of equal length get a cache with a row for each
-            places = sorted({read.row for read in group})
-            own = torch.tensor([done.past + starts[place] for place in places])[:, None] + torch.arange(length)
-            columns = torch.cat([torch.arange(done.past).expand(len(places), -1), own], dim=1)
-            rows = DynamicCache()
-            for index, layer in enumerate(cache.layers):
-                chosen = columns.to(layer.keys.device)
-                rows.update(*(states[0][:, chosen].transpose(0, 1) for states in (layer.keys, layer.values)), index)
-            moved = [replace(read, row=places.index(read.row)) for read in group]
-            yield from self.plan(rows, done.past + length, moved)
+        for length, group in by_length.items():  # those of equal length get caches with a row for each
+            past = done.past + length
+            size = max(1, self._batch_tokens // (past + max(len(read.ids) + read.reserve for read in group)))
+            every = sorted({read.row for read in group})
+            for places in (every[start : start + size] for start in range(0, len(every), size)):
+                rows = _rows_of_pack(cache, done.past, length, [starts[place] for place in places])
+                moved = [replace(read, row=places.index(read.row)) for read in group if read.row in places]
+                yield from self.plan(rows, past, moved)
 
     def run(self, each: Pass) -> tuple[Tensor, Cache]:
         """Logits after each read, [B, V], and the cache that now holds the reads."""
@@ -149,7 +147,7 @@ class Passes:
             attention_mask=mask[None, None].to(self._device),
             past_key_values=self._history(each, [each.reads[0].row]),
             use_cache=True,
-            logits_to_keep=torch.tensor(list(accumulate(lengths)), device=self._device) - 1,
+            logits_to_keep=[end - 1 for end in accumulate(lengths)],  # a tensor would have to be on the last device
         )
         return output.logits[0, :, : self._vocab_size], output.past_key_values
 
@@ -157,11 +155,30 @@ class Passes:
         """These rows of the pass's cache, to be added to."""
         if each.cache is None:
             return None
-        cache = each.cache if each.owns_cache else copy.deepcopy(each.cache)
+        cache = each.cache if each.owns_cache else _apart(each.cache)
         chosen = torch.tensor(rows, device=self._device)
         for layer in cache.layers:  # of a model on several devices; one without states has none
             layer.batch_select_indices(chosen.to(getattr(layer, "device", self._device)))
         return cache
+
+
+def _apart(cache: Cache) -> Cache:
+    """A cache to select from and to add to without a change to this one; plain layers take new tensors for both."""
+    twin = copy.copy(cache)
+    plain = (DynamicLayer, DynamicSlidingWindowLayer)
+    twin.layers = [copy.copy(layer) if type(layer) in plain else copy.deepcopy(layer) for layer in cache.layers]
+    return twin
+
+
+def _rows_of_pack(cache: Cache, past: int, length: int, starts: Sequence[int]) -> DynamicCache:
+    """Of a pack's cache, a row for each read of this length: the history, then the read's own place."""
+    own = past + torch.tensor(starts)[:, None] + torch.arange(length)
+    columns = torch.cat([torch.arange(past).expand(len(starts), -1), own], dim=1)
+    rows = DynamicCache()
+    for index, layer in enumerate(cache.layers):
+        chosen = columns.to(layer.keys.device)
+        rows.update(*(states[0][:, chosen].transpose(0, 1) for states in (layer.keys, layer.values)), index)
+    return rows
 
 
 def _filled(reads: Sequence[Read]) -> Iterator[list[Read]]:

@@ -165,9 +165,10 @@ def take_step(
 
 def masked_loss(model: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of every labelled id from what stands before it. ids, labels: [B, length]."""
-    places = (labels != IGNORED).any(dim=0).nonzero().flatten()
+    places = (labels != IGNORED).any(dim=0).nonzero().flatten().tolist()
     # The logits before a label are its prediction; of the others there are many, and each is as wide as the vocabulary.
-    logits = model(input_ids=ids, logits_to_keep=places - 1, use_cache=False).logits
+    before = [place - 1 for place in places]  # a tensor would have to be on the last device
+    logits = model(input_ids=ids, logits_to_keep=before, use_cache=False).logits
     labels = labels[:, places]
     return nn.functional.cross_entropy(logits[labels != IGNORED].float(), labels[labels != IGNORED])
 
