@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from v2l.artifacts import read_arrays, write_arrays
-from v2l.clip.pictures import encode_pictures
+from v2l.clip import pictures
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.data.images import load_pictures
 from v2l.errors import DataError
@@ -26,15 +26,18 @@ def manifest(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 11])
-def test_every_picture_is_encoded_in_order_and_always_so_many_at_once(manifest: Path, count: int) -> None:
+def test_every_picture_is_encoded_in_order_and_always_so_many_at_once(
+    manifest: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "PASS_PICTURES", 4)
     paths = [f"{index}.png" for index in range(count)]
     sizes = []
 
-    def encode(pictures: torch.Tensor) -> torch.Tensor:
-        sizes.append(tuple(pictures.shape))
-        return pictures.flatten(1)
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(pixels.shape))
+        return pixels.flatten(1)
 
-    features = encode_pictures(encode, manifest, paths, 8, "test", 4)
+    features = pictures.encode_pictures(encode, manifest, paths, 8, "test")
     assert sizes == [(4, 3, 8, 8)] * -(-count // 4)
     expected = load_pictures(manifest, paths, 8).transpose(0, 3, 1, 2).reshape(count, -1) / np.float32(255)
     np.testing.assert_array_equal(features.numpy(), expected.astype(np.float32))
@@ -43,7 +46,7 @@ def test_every_picture_is_encoded_in_order_and_always_so_many_at_once(manifest: 
 def test_an_unreadable_picture_is_named(manifest: Path) -> None:
     manifest.with_name("6.png").write_bytes(b"short")
     with pytest.raises(DataError, match=r"6\.png: not a readable picture"):
-        encode_pictures(lambda pictures: pictures, manifest, [f"{i}.png" for i in range(11)], 8, "test", 4)
+        pictures.encode_pictures(lambda pixels: pixels, manifest, [f"{i}.png" for i in range(11)], 8, "test")
 
 
 def test_parts_of_trunk_features_make_the_whole(manifest: Path, assets: Path, tmp_path: Path) -> None:

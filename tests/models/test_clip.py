@@ -40,6 +40,26 @@ def test_open_clip_equals_the_library_with_its_own_preprocessing(tiny_open_clip:
     torch.testing.assert_close(ours.encode_text(["a cat", "a dog"]), text, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("model", "pretrained", "quick"),
+    [
+        ("ViT-L-14", "openai", True),
+        ("ViT-L/14", "openai", True),
+        ("ViT-L-14", "laion2b_s32b_b82k", False),
+        ("ViT-L-14", "weights.pt", False),
+    ],
+)
+def test_weights_get_the_activation_they_were_trained_with(
+    model: str, pretrained: str, quick: bool, runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: object, force_quick_gelu: bool) -> None:
+        raise RuntimeError(f"activation: {force_quick_gelu}")
+
+    monkeypatch.setattr(open_clip, "create_model", create)
+    with pytest.raises(ModelError, match=f"activation: {quick}"):
+        OpenClip(OpenClipConfig(model=model, pretrained=pretrained), runtime)
+
+
 def test_unknown_open_clip_model_is_refused_in_one_line(runtime) -> None:
     with pytest.raises(ModelError, match=r"open_clip model 'ViT-Q-1' .* cannot be loaded") as error:
         load_clip(OpenClipConfig(model="ViT-Q-1", pretrained=None), runtime)

@@ -32,7 +32,5 @@ def image_features(
     else:
         paths = shard.of(read_manifest(manifest)["path"].tolist())
         model = load_clip(clip, runtime)
-        vectors = encode_pictures(
-            model.encode_image, manifest, paths, model.size_px, "image features", runtime.image_batch
-        )
+        vectors = encode_pictures(model.encode_image, manifest, paths, model.size_px, "image features")
     write_arrays(features, {"features": vectors.numpy()})

@@ -17,5 +17,5 @@ def trunk_features(
     """Writes ``features`` [N, 1024] float32 in manifest order. Raises DataError for an unreadable picture."""
     paths = shard.of(read_manifest(manifest)["path"].tolist())
     model = ImageTrunk(networks, runtime)
-    vectors = encode_pictures(model.encode, manifest, paths, clip.trunk_size_px, "image trunk", runtime.image_batch)
+    vectors = encode_pictures(model.encode, manifest, paths, clip.trunk_size_px, "image trunk")
     write_arrays(trunk, {"features": vectors.numpy()})

@@ -24,7 +24,7 @@ class RuntimeConfig(Section):
     """How fast, on what: never part of a result's identity."""
 
     device: str = Field("auto", description="torch device; auto takes cuda where there is one")
-    image_batch: PositiveInt = Field(32, description="pictures per forward pass of a frozen network")
+    image_batch: PositiveInt = Field(32, description="pictures read at a time for a tokenizer")
     shards: ShardsConfig = ShardsConfig()
     llm_batch_tokens: PositiveInt = Field(4096, description="token budget of one LLM forward pass")
     device_map: Literal["auto"] | None = Field(

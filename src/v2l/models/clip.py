@@ -122,8 +122,11 @@ class OpenClip:
         """Raises ModelError for an unknown model or weights that cannot be loaded."""
         import open_clip  # slow to import; the default does without
 
+        # Weights of some tags, OpenAI's among them, were trained with an activation that the model's name leaves open.
+        known = open_clip.get_pretrained_cfg(config.model.replace("/", "-"), config.pretrained or "")
+        quick_gelu = known.get("quick_gelu", False)
         try:
-            self._model = open_clip.create_model(config.model, pretrained=config.pretrained)
+            self._model = open_clip.create_model(config.model, config.pretrained, force_quick_gelu=quick_gelu)
         except Exception as error:  # open_clip raises bare RuntimeErrors and whatever the download raises
             raise ModelError(
                 f"clip: open_clip model {config.model!r} with weights {config.pretrained!r} cannot be loaded "
