@@ -16,11 +16,11 @@ from v2l.seeds import derive_seed
 class Runtime:
     """What a stage may know about the machine.
 
-    dtype: precision of frozen networks (float32 or bfloat16). Batch sizes change speed only. train_micro_batch:
-    pictures of one backward pass in training, None for all of a process's. Training pictures that would take more than
-    picture_memory_gb are decoded as they are drawn, by loader_workers processes; 0: by the training process.
-    device_map: "auto" where an LLM goes onto all visible GPUs, gpu_memory_gb for its weights on each; None: nine tenths
-    of what is free.
+    dtype: of frozen networks, and of autocast where others are trained (float32 or bfloat16). Batch sizes change speed
+    only. train_micro_batch: pictures of one backward pass in training, None for all of a process's. Training pictures
+    that would take more than picture_memory_gb are decoded as they are drawn, by loader_workers processes; 0: by the
+    training process. device_map: "auto" where an LLM goes onto all visible GPUs, gpu_memory_gb for its weights on each;
+    None: nine tenths of what is free.
     """
 
     device: torch.device
@@ -46,7 +46,7 @@ def _fast_in_bfloat16(device: torch.device) -> bool:
 
 
 def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runtime:
-    """Turns ``auto`` into a device and a dtype and sets the number of CPU threads.
+    """Turns ``auto`` into a device and a dtype, sets the number of CPU threads, and takes fp32 by its word.
 
     Raises ConfigError if the named device does not exist.
     """
@@ -59,6 +59,7 @@ def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runt
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"runtime.device: {name!r} cannot be used here ({str(error).splitlines()[0]})") from None
     torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # torch's default; fp32 is asked for where ids hang on the last bits
     bfloat16 = precision == "bf16" or (precision == "auto" and _fast_in_bfloat16(device))
     return Runtime(
         device=device,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2l.artifacts import read_json
-from v2l.config.tree import parse_config
+from v2l.config.tree import Config, parse_config
 from v2l.errors import V2LError
 from v2l.launch import CALL, ERRORS, Call
 
@@ -27,25 +27,26 @@ def _end_with_launcher() -> None:
     os._exit(1)
 
 
-def _own_device(runtime: "Runtime", local_rank: int) -> "Runtime":
-    """A GPU for each process of a node; all share its processor."""
+def _own_runtime(config: Config, local_rank: int) -> "Runtime":
+    """A GPU for each process of a node, the first thing that it touches; all share the node's processor."""
     import torch
 
-    if runtime.device.type != "cuda":
-        return runtime
-    device = torch.device("cuda", local_rank)
-    torch.cuda.set_device(device)
-    return replace(runtime, device=device)
+    from v2l.runtime import resolve_runtime
+
+    if config.runtime.device != "cpu" and torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)
+    runtime = resolve_runtime(config.runtime, config.precision, config.threads)
+    return replace(runtime, device=torch.device("cuda", local_rank)) if runtime.device.type == "cuda" else runtime
 
 
 def work(record: dict[str, Any], local_rank: int) -> None:
     """Makes the call of this record with the process group in place. Raises what it raises."""
     import torch.distributed as dist
 
-    from v2l.runtime import resolve_runtime, seed_libraries
+    from v2l.runtime import seed_libraries
 
     config = parse_config(record["config"], CALL)
-    runtime = _own_device(resolve_runtime(config.runtime, config.precision, config.threads), local_rank)
+    runtime = _own_runtime(config, local_rank)
     call = Call.from_record(record, runtime)
     seed_libraries(config.seed, call.stage.name)
     dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")

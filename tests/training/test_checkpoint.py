@@ -79,3 +79,24 @@ def test_unreadable_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.safetensors").write_bytes(b"half")
     with pytest.raises(ArtifactError, match=r"c\.safetensors: not a readable safetensors file"):
         load_checkpoint(tmp_path / "c.safetensors", make_state(0))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            nn.Sequential(nn.Conv2d(3, 5, 3)),
+            r"net\.weight\.0\.weight: expected shape \[5, 3, 3, 3\], found .*",
+        ),
+        (nn.ModuleDict({"head": nn.Linear(2, 2)}), r"net\.weight\.head\.weight: expected shape \[2, 2\], not found"),
+    ],
+)
+def test_checkpoint_of_another_network_is_refused_and_changes_nothing(
+    tmp_path: Path, network: nn.Module, message: str
+) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", make_state(0), 3)
+    before = [parameter.clone() for parameter in network.parameters()]
+    state = TrainingState({"net": network}, {}, Curves())
+    with pytest.raises(ArtifactError, match=rf"c\.safetensors: {message}; it is of another version of the code"):
+        load_checkpoint(tmp_path / "c.safetensors", state)
+    assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))

@@ -63,3 +63,10 @@ def test_every_batch_norm_is_shared_by_several_processes_and_none_by_one() -> No
     assert [type(module) for module in alone.modules()].count(nn.BatchNorm2d) == 2
     assert [type(module) for module in several.modules()].count(SharedBatchNorm) == 2
     assert several.state_dict().keys() == alone.state_dict().keys()
+
+
+def test_batch_norms_stay_on_their_device_in_their_precision() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3, device="meta", dtype=torch.float64))
+    share_batch_norms(network, Processes(count=2))
+    assert {(each.device.type, each.dtype) for each in network.parameters()} == {("meta", torch.float64)}
+    assert network[0].running_mean.device.type == "meta"

@@ -14,7 +14,9 @@ class TrainConfig(Section):
     epochs: PositiveFloat = Field(100, description="passes over the training pictures; may be a fraction")
     learning_rate: PositiveFloat = Field(5e-4, description="peak; paper 5e-4, release 4.5e-4")
     warmup_epochs: Annotated[float, Field(ge=0)] = Field(5, description="linear warm-up, then half-cycle cosine")
-    commitment_weight: Annotated[float, Field(ge=0)] = 0.33
+    commitment_weight: Annotated[float, Field(ge=0)] = Field(
+        0.33, description="of the term that moves codes towards features; the one that moves features weighs 1"
+    )
     perceptual_net: Literal["vgg", "alex"] = Field("vgg", description="LPIPS backbone")
     perceptual_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="paper 1.0, release 0.1")
     gan_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="paper 0.1; release 0.75")

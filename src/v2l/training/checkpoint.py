@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from v2l.errors import ArtifactError
 from v2l.models.weights import read_tensors
 from v2l.training.curves import Curves
 
@@ -44,14 +45,25 @@ def save_checkpoint(path: Path, state: TrainingState, step: int) -> None:
 def load_checkpoint(path: Path, state: TrainingState) -> int:
     """Puts a checkpoint into the state, if there is one. Returns the number of steps done.
 
-    Raises ArtifactError if the file is not readable.
+    Raises ArtifactError if the file is not readable or holds other networks, as after a change of code.
     """
     if not path.exists():
         return 0
     tensors, _ = read_tensors(path)
-    for name, network in state.networks.items():
-        for key, tensor in _trained(network).items():
-            tensor.copy_(tensors[f"{name}.weight.{key}"])
+    weights = {
+        f"{name}.weight.{key}": tensor
+        for name, network in state.networks.items()
+        for key, tensor in _trained(network).items()
+    }
+    for name, tensor in weights.items():
+        if name not in tensors or tensors[name].shape != tensor.shape:
+            found = f"found {list(tensors[name].shape)}" if name in tensors else "not found"
+            raise ArtifactError(
+                f"{path}: {name}: expected shape {list(tensor.shape)}, {found}; it is of another version of the code, "
+                "remove it to begin anew"
+            )
+    for name, tensor in weights.items():
+        tensor.copy_(tensors[name])
     for name, optimiser in state.optimisers.items():
         _load_moments(
             optimiser, {key: tensor for key, tensor in tensors.items() if key.startswith(f"{name}.optimiser.")}

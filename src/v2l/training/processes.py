@@ -104,7 +104,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
     """
 
     def __init__(self, origin: nn.BatchNorm2d, processes: Processes) -> None:
-        super().__init__(origin.num_features, origin.eps, origin.momentum)
+        place = {"device": origin.weight.device, "dtype": origin.weight.dtype}
+        super().__init__(origin.num_features, origin.eps, origin.momentum, **place)
         self.load_state_dict(origin.state_dict())
         self.processes = processes
 
