@@ -45,7 +45,7 @@ def decisions(folder: Path, name: str) -> Path:
     frame = pd.DataFrame(
         {
             "episode_id": ["2-way/0", "2-way/1", "2-way/2"], "query_id": "noto/ant", "run": name, "ways": 2,
-            "words": name, "llm_parameters": 7,
+            "words": name, "llm": "some-llm", "llm_parameters": 7_000_000,
             "num_global": 5, "setting": "induction, K=1, repeats=0", "induction": True, "shots": 1, "repeats": 0,
             "correct": [name == "v2l", name == "v2l", False],
         }
@@ -165,4 +165,4 @@ def test_a_missing_column_is_refused(files, tmp_path) -> None:
 def test_one_llm_cannot_test_a_claim_about_larger_ones(files, tmp_path) -> None:
     last = run(files, tmp_path / "claims.json")[-1]
     assert (last["id"], last["verdict"], last["value"]) == ("larger_llms", NOT_TESTED, None)
-    assert last["scale"].endswith("some-llm")
+    assert last["scale"].endswith("some-llm (7 million weights)")

@@ -176,7 +176,8 @@ def _decision(
     target = CLASSES[episode % ways]
     correct = bool(generator.random() < SKILL.get(run, 0.4))
     return {
-        "run": run, "words": config.words, "llm_parameters": 7, "episode_id": f"{ways}-way/{episode}", "ways": ways,
+        "run": run, "words": config.words, "llm": "data/llm", "llm_parameters": 7_000_000,
+        "episode_id": f"{ways}-way/{episode}", "ways": ways,
         "num_global": num_global, "setting": setting.name, "induction": setting.induction, "shots": setting.shots,
         "repeats": setting.repeats, "query_id": f"noto/{target}", "target": target,
         "prediction": target if correct else "pie", "correct": correct,

@@ -69,12 +69,14 @@ def test_caption_says_in_which_tasks_restored_tokens_are_nearer(tmp_path):
         {
             ("lpips_vgg", "shift", "restored"): 0.2, ("lpips_vgg", "shift", "degraded tokens"): 0.3,
             ("lpips_vgg", "rotation", "restored"): 0.5, ("lpips_vgg", "rotation", "degraded tokens"): 0.5,
+            ("lpips_vgg", "shift", "random tokens"): 0.8, ("lpips_vgg", "rotation", "random tokens"): 0.8,
             ("tokens_restored", "rotation", "restored"): 0.25, ("tokens_restored", "rotation", "random tokens"): 0.001,
+            ("tokens_restored", "rotation", "degraded tokens"): 0.5,
         }
     )  # fmt: skip
     caption = module.restoration_caption(restored, metrics, seed=5)
-    assert "nearer to the clean picture than the degraded ones in shift, and no nearer in rotation" in caption
-    assert "tokens restored: rotation 25.0 % (random ids 0.1 %)" in caption
+    assert "nearer to the clean picture than the degraded ones in shift and no nearer in rotation;" in caption
+    assert "right tokens, restored / degraded / random: rotation 25.0 / 50.0 / 0.1 %" in caption
     assert "of 7 pictures" in caption
     assert "Pictures: rotation a; shift b." in caption
 

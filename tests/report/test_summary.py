@@ -48,7 +48,7 @@ def test_values_are_those_of_the_metrics_files_with_their_intervals(lines, resul
         "words": f"CLIP score, Kg=1: up to trigrams (V2L) {clip} (3,090 entries);",
         "5-way 1-shot": f"V2L Kg=5 {text('classify', f'accuracy | v2l | 5-way | Kg=5 | {one_shot}')} %, Kg=21 ",
         "reconstruction": f"V2L PSNR {text('reconstruct', 'psnr | v2l')} dB, LPIPS-VGG ",
-        "restoration": f"V2L, tokens restored: inpainting {inpainting} % (random 0.0 %); outpainting ",
+        "restoration": f"V2L, tokens restored: inpainting {inpainting} % (degraded 50.0 %, random 0.0 %); outpainting ",
         "captions": f"CIDEr-D {text('caption', 'cider_d | picture words')} picture words; most frequent caption 0.0",
         "answers": f"VQA accuracy {vqa} % picture words; majority answer 87.5 %",
         "masked tokens": f"Tokens restored {tuned} % after tuning; before tuning 10.0 %; random tokens 0.0 %",

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from v2l.claims.statistics import Claim, item_means, judged, paired_difference
+from v2l.conditions import PICTURE_WORDS, RANDOM_WORDS
 
 CAPTION_COLUMNS = ["image_id", "condition", "cider_d"]
 ANSWER_COLUMNS = ["image_id", "condition", "accuracy"]
-OWN, RANDOM = "picture words", "random words"
 
 
 def caption_claims(file: Path, rows: pd.DataFrame, llm: str) -> list[Claim]:
@@ -30,5 +30,6 @@ def answer_claims(file: Path, rows: pd.DataFrame, llm: str) -> list[Claim]:
 
 
 def _sides(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
-    first, second = (item_means(rows[rows["condition"] == side], "image_id", column) for side in (OWN, RANDOM))
+    sides = (rows[rows["condition"] == condition] for condition in (PICTURE_WORDS, RANDOM_WORDS))
+    first, second = (item_means(side, "image_id", column) for side in sides)
     return first, second

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from v2l.claims.statistics import Claim, item_means, judged, paired_difference, untested
+from v2l.conditions import AFTER, BEFORE, RESTORED
 from v2l.graph.spec import MAIN_TOKENIZER
 
 RECONSTRUCTION_COLUMNS = ["image_id", "tokenizer", "psnr", "lpips_vgg"]
@@ -24,7 +25,6 @@ RIVALS = {
 }
 TASKS = ("inpainting", "outpainting", "deblurring", "rotation", "shift")
 RESTORING_RIVALS = ("vqgan", "lqae", "spae")
-RESTORED = "restored"
 
 Rows = Mapping[str, tuple[Path, pd.DataFrame]]
 
@@ -78,8 +78,5 @@ def masked_claims(file: Path, rows: pd.DataFrame, llm: str) -> list[Claim]:
         "masked_tuning", "Tuning with LoRA lets the LLM restore more masked tokens.",
         "share of masked tokens restored, after minus before tuning", "points", f"{llm}, held-out pictures",
     )  # fmt: skip
-    sides = (
-        item_means(rows[rows["condition"] == side], "image_id", "tokens_restored")
-        for side in ("after tuning", "before tuning")
-    )
+    sides = (item_means(rows[rows["condition"] == side], "image_id", "tokens_restored") for side in (AFTER, BEFORE))
     return [judged(claim, paired_difference(*sides), [file], factor=100)]

@@ -12,14 +12,13 @@ from typing import Any
 import pandas as pd
 
 from v2l.artifacts import write_rows
+from v2l.conditions import MOST_FREQUENT, PICTURE_WORDS, RANDOM_WORDS
 from v2l.config.caption import CaptionConfig
 from v2l.config.llm import LlmConfig
 from v2l.data.manifest import CAPTION, evenly_spaced, heldout_rows, read_manifest, training_rows
 from v2l.errors import DataError
 from v2l.experiments.in_context import (
     NO_PROMPT,
-    PICTURE_WORDS,
-    RANDOM_WORDS,
     Answer,
     Query,
     Words,
@@ -33,7 +32,6 @@ from v2l.prompts.caption import caption_prompt
 from v2l.runtime import Runtime
 from v2l.shards import WHOLE, Shard
 
-MOST_FREQUENT = "most frequent caption"
 CONDITIONS = (PICTURE_WORDS, RANDOM_WORDS, MOST_FREQUENT)
 
 # Picture, caption, and the columns about its prompt.
@@ -95,9 +93,9 @@ def make_queries(
     seed: int,
 ) -> list[Query]:
     """The prompts of every picture: its own words and random ones, after the same samples."""
-    queries = []
+    queries, candidates = [], sorted(training)
     for image_id in image_ids:
-        context_ids = draw_context(training, config.num_context, seed, "caption", image_id)
+        context_ids = draw_context(candidates, config.num_context, seed, "caption", image_id)
         samples = [(words.of(sample), captions[sample][0]) for sample in context_ids]
         queries += [
             Query(

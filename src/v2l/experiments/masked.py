@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import read_rows, write_rows
+from v2l.conditions import AFTER, BEFORE, CLEAN, MASKED, RANDOM
 from v2l.config.llm import LlmConfig
 from v2l.config.masked import MaskedConfig
 from v2l.data.images import load_pictures, to_tensor
@@ -25,7 +26,6 @@ from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.inputs import read_global_vectors
 from v2l.tokenizer.kinds import load_tokenizer
 
-BEFORE, AFTER, MASKED, RANDOM, CLEAN = "before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens"
 CONDITIONS = (BEFORE, AFTER, MASKED, RANDOM, CLEAN)
 PICTURED = {MASKED: "masked", BEFORE: "before", AFTER: "after", CLEAN: "clean"}  # columns of the examples
 

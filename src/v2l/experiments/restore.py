@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from v2l.artifacts import write_arrays, write_rows
+from v2l.conditions import CLEAN, DEGRADED, RANDOM, RESTORED
 from v2l.config.frechet import FrechetConfig
 from v2l.config.llm import LlmConfig
 from v2l.config.restore import RestoreProtocol, RestoreRun
@@ -31,7 +32,6 @@ from v2l.tokenizer.base import ImageTokenizer
 from v2l.tokenizer.inputs import read_global_vectors
 from v2l.tokenizer.kinds import load_tokenizer
 
-RESTORED, DEGRADED, RANDOM, CLEAN = "restored", "degraded tokens", "random tokens", "clean tokens"
 PICTURED = {DEGRADED: "degraded", RESTORED: "restored", CLEAN: "clean"}  # columns of the examples
 
 Decode = Callable[[np.ndarray], Tensor]  # maps [N, grid * grid] to pictures [N, 3, H, W] in [0, 1]

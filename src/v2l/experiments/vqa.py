@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from v2l.artifacts import write_rows
+from v2l.conditions import MAJORITY_ANSWER, PICTURE_WORDS, RANDOM_WORDS
 from v2l.config.llm import LlmConfig
 from v2l.config.vqa import VqaConfig
 from v2l.data.manifest import HELDOUT, TRAIN, evenly_spaced, read_manifest
@@ -19,8 +20,6 @@ from v2l.data.questions import read_questions
 from v2l.errors import ArtifactError, DataError
 from v2l.experiments.in_context import (
     NO_PROMPT,
-    PICTURE_WORDS,
-    RANDOM_WORDS,
     Query,
     Words,
     answer_queries,
@@ -33,7 +32,6 @@ from v2l.prompts.vqa import vqa_prompt
 from v2l.runtime import Runtime
 from v2l.shards import WHOLE, Shard
 
-MAJORITY_ANSWER = "majority answer"
 CONDITIONS = (PICTURE_WORDS, RANDOM_WORDS, MAJORITY_ANSWER)
 
 logger = logging.getLogger(__name__)
@@ -90,13 +88,12 @@ def make_queries(
 
     asked, training: question_id, image_id, question; training also answer, the one that most people gave.
     """
-    candidates = {row.question_id: (row.image_id, row.question, row.answer) for row in training.itertuples()}
-    queries = []
+    samples_by_id = {row.question_id: (row.image_id, row.question, row.answer) for row in training.itertuples()}
+    queries, candidates = [], sorted(samples_by_id)
     for row in asked.itertuples():
         context_ids = draw_context(candidates, config.num_context, seed, "vqa", row.question_id)
         samples = [
-            (words.of(image_id), question, answer)
-            for image_id, question, answer in (candidates[question_id] for question_id in context_ids)
+            (words.of(image_id), question, answer) for image_id, question, answer in map(samples_by_id.get, context_ids)
         ]
         for condition, shown in (
             (PICTURE_WORDS, words.of(row.image_id)),

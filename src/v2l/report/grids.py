@@ -53,7 +53,7 @@ def readable(text: str) -> str:
 def fit_lines(text: str, width_points: float, max_lines: int, weight: str = "normal") -> list[str]:
     """The text in lines that are no wider than that in the style's font; what is left over is an ellipsis.
 
-    None if not even a letter is that narrow.
+    Empty if not even a letter is that narrow.
     """
     font = FontProperties(weight=weight)
     for length in range(len(text), 0, -1):

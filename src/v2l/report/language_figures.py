@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from v2l.artifacts import read_rows
+from v2l.conditions import PICTURE_WORDS, RANDOM_WORDS
 from v2l.data.images import fit_square, read_image
 from v2l.data.manifest import evenly_spaced
 from v2l.errors import ArtifactError
@@ -23,7 +24,6 @@ from v2l.report.display import DISPLAYS
 from v2l.report.grids import LINE_IN, WIDTH_IN, fit_lines, readable, show_picture
 from v2l.report.pictures import PICTURE_PX, PictureWords
 
-PICTURE_WORDS, RANDOM_WORDS = "picture words", "random words"
 HEADINGS = ("Image captioning", "Visual question answering")
 PICTURE_IN = 0.9
 LABEL_POINTS = 48

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from v2l.conditions import AFTER, BEFORE, CLEAN, DEGRADED, MASKED, RANDOM, RESTORED
 from v2l.graph.spec import MAIN_TOKENIZER
-from v2l.metrics.entries import metric_key
+from v2l.metrics.entries import Metrics, metric_key
 from v2l.report.cells import (
     Place,
     Source,
@@ -22,11 +23,10 @@ from v2l.report.display import DISPLAYS, METHODS
 from v2l.report.table_files import Table
 
 TASKS = ("inpainting", "outpainting", "deblurring", "rotation", "shift")
-RESTORED = "restored"
-FLOORS = ("degraded tokens", "random tokens", "clean tokens")  # the last is the ceiling
+FLOORS = (DEGRADED, RANDOM, CLEAN)  # the last is the ceiling
 FRECHET = ("frechet_vgg16", "fid")
 RESTORATION = ("tokens_restored", "lpips_vgg", "lpips_alex", "psnr", "ssim")
-MASKED_CONDITIONS = ("before tuning", "after tuning", "masked tokens", "random tokens", "clean tokens")
+MASKED_CONDITIONS = (BEFORE, AFTER, MASKED, RANDOM, CLEAN)
 
 
 def reconstruction_table(source: Source, printed: pd.DataFrame, seed: int) -> Table:
@@ -97,33 +97,47 @@ def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table
         "Token maps of held-out pictures, degraded and restored by the frozen LLM in context, then decoded with the "
         "clean picture's global tokens (SPAE-like: its coarser levels). Tokens restored: share of the predicted "
         "positions with the clean picture's token. Floors: the degraded tokens left as they are, random ids in the "
-        f"predicted positions; ceiling: the clean tokens. {_distance_note(source)} {_seen(source)}",
+        f"predicted positions; ceiling: the clean tokens. {_distance_note(source)} To see: "
+        f"{what_is_restored(source.metrics, MAIN_TOKENIZER)}.",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,
     )
     return make_table("table4", "Restoration in context", text, columns, cells)
 
 
-def _seen(source: Source) -> str:
-    """What to see: in which tasks V2L's means are better than the floors'."""
-    tasks = ordered(values_of(source.metrics, "task", tokenizer=MAIN_TOKENIZER), TASKS)
+def what_is_restored(metrics: Metrics, tokenizer: str) -> str:
+    """Where restored pictures are nearer to the clean one than degraded ones, and the shares of right tokens beside
+    both floors."""
 
-    def mean(measure: str, task: str, condition: str) -> float | None:
-        entry = source.metrics.get(metric_key(measure, tokenizer=MAIN_TOKENIZER, task=task, condition=condition))
+    def value(measure: str, task: str, condition: str) -> float | None:
+        entry = metrics.get(metric_key(measure, tokenizer=tokenizer, task=task, condition=condition))
         return entry and entry["value"]
 
-    def split(measure: str, floor: str, sign: int) -> tuple[str, str]:
-        pairs = {task: (mean(measure, task, RESTORED), mean(measure, task, floor)) for task in tasks}
-        known = {task: sign * (own - other) for task, (own, other) in pairs.items() if None not in (own, other)}
-        above = [task for task, gain in known.items() if gain > 0]
-        return ", ".join(above) or "no task", ", ".join(task for task in known if task not in above) or "no task"
+    def known(measure: str) -> dict[str, list[float]]:
+        """By task: restored, degraded, random."""
+        tasks = ordered(values_of(metrics, "task", tokenizer=tokenizer), TASKS)
+        found = {task: [value(measure, task, each) for each in (RESTORED, DEGRADED, RANDOM)] for task in tasks}
+        return {task: values for task, values in found.items() if None not in values}
 
-    nearer, no_nearer = split("lpips_vgg", FLOORS[0], -1)
-    more, no_more = split("tokens_restored", FLOORS[1], 1)
-    return (
-        "To see, in the means of V2L: restored pictures are nearer to the clean ones (LPIPS-VGG) than degraded ones in "
-        f"{nearer}, no nearer in {no_nearer}; more tokens are right than of random ids in {more}, no more in {no_more}."
+    distances, shares = known("lpips_vgg"), known("tokens_restored")
+    if not distances:
+        return "the pictures themselves; they were not measured in this run"
+    nearer = [task for task, (restored, degraded, _) in distances.items() if restored < degraded]
+    sides = {
+        "nearer to the clean picture than the degraded ones in": nearer,
+        "no nearer in" if nearer else "no nearer to the clean picture than the degraded ones in": [
+            task for task in distances if task not in nearer
+        ],
+    }
+    counts = sorted({entry["n"] for key, entry in metrics.items() if key.startswith(f"lpips_vgg | {tokenizer} | ")})
+    text = (
+        f"by mean LPIPS-VGG of {' or '.join(f'{n:,}' for n in counts)} pictures, the restored tokens of "
+        f"{METHODS.get(tokenizer, tokenizer)} are "
+        + " and ".join(f"{side} {', '.join(tasks)}" for side, tasks in sides.items() if tasks)
     )
+    number = DISPLAYS["tokens_restored"].number
+    listed = [f"{task} {' / '.join(map(number, values))} %" for task, values in shares.items()]
+    return f"{text}; right tokens, restored / degraded / random: {', '.join(listed)}" if listed else text
 
 
 def masked_table(source: Source, seed: int) -> Table:
@@ -140,7 +154,7 @@ def masked_table(source: Source, seed: int) -> Table:
         "Masked local tokens of held-out pictures filled in by the LLM, as it is and tuned with LoRA on maps of "
         "training pictures. Masked tokens: their features set to 0, the figure's input; random tokens: uniform ids "
         "in their place; clean tokens: the ceiling. "
-        f"{standing(source, 'tokens_restored', 'after tuning', ('before tuning', 'random tokens'))}",
+        f"{standing(source, 'tokens_restored', AFTER, (BEFORE, RANDOM))}",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,
         published=False,

@@ -9,26 +9,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from v2l.artifacts import read_rows
+from v2l.conditions import AFTER, BEFORE, MASKED, RANDOM
 from v2l.errors import ArtifactError
 from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.metrics.entries import Metrics, metric_key
-from v2l.report.cells import ordered, values_of
+from v2l.report.cells import ordered
 from v2l.report.display import DISPLAYS, METHODS
 from v2l.report.grids import GridRow, decode_png, picture_grid, stored_name
-from v2l.report.picture_tables import FLOORS, RESTORED, TASKS
+from v2l.report.picture_tables import TASKS, what_is_restored
 
-DEGRADED, RANDOM, _ = FLOORS
 # Columns of the stored examples, each with what it shows.
 RESTORATION = {"degraded": "degraded", "restored": "restored", "clean": "clean tokens"}
-MASKED = {
+SHOWN_MASKED = {
     "original": "picture",
     "masked": "input: masked tokens",
     "before": "filled in before tuning",
     "after": "filled in after tuning",
     "clean": "clean tokens",
 }
-# Conditions of the metrics.
-BEFORE, AFTER = "before tuning", "after tuning"
 
 
 @dataclass(frozen=True)
@@ -111,54 +109,24 @@ def restoration_caption(restored: Restored, metrics: Metrics, seed: int) -> str:
     return (
         "Held-out pictures whose token maps the frozen LLM restores in context, a line a task; the pictures kept are "
         "taken in turn. All but the first column are decoded from tokens: degraded, restored and clean ones of "
-        f"{label}, then the restored ones of the other tokenizers. To see: {_restored_tasks(lead, metrics)}. "
+        f"{label}, then the restored ones of the other tokenizers. To see: {what_is_restored(metrics, lead)}. "
         f"No error bars: single pictures; Table 4 has the means with their intervals. Seed {seed}. Pictures: {ids}."
     )
 
 
-def _restored_tasks(name: str, metrics: Metrics) -> str:
-    """Where restored pictures are nearer to the clean one than degraded ones, and how many tokens are right."""
-
-    def value(measure: str, task: str, condition: str) -> float | None:
-        entry = metrics.get(metric_key(measure, tokenizer=name, task=task, condition=condition))
-        return entry and entry["value"]
-
-    tasks = ordered(values_of(metrics, "task", tokenizer=name), TASKS)
-    pairs = {task: (value("lpips_vgg", task, RESTORED), value("lpips_vgg", task, DEGRADED)) for task in tasks}
-    pairs = {task: pair for task, pair in pairs.items() if None not in pair}
-    if not pairs:
-        return "the pictures themselves; they were not measured in this run"
-    nearer = [task for task, (after, before) in pairs.items() if after < before]
-    others = [task for task in pairs if task not in nearer]
-    counts = sorted({entry["n"] for key, entry in metrics.items() if key.startswith(f"lpips_vgg | {name} | ")})
-    text = (
-        f"by mean LPIPS-VGG of {' or '.join(f'{n:,}' for n in counts)} pictures, the restored tokens of "
-        f"{METHODS.get(name, name)} are nearer to the clean picture than the degraded ones in "
-        f"{', '.join(nearer) or 'no task'}, and no nearer in {', '.join(others) or 'none'}"
-    )
-    display = DISPLAYS["tokens_restored"]
-    shares = [
-        f"{task} {display.number(share)} % (random ids {display.number(floor)} %)"
-        for task in pairs
-        if None
-        not in (share := value("tokens_restored", task, RESTORED), floor := value("tokens_restored", task, RANDOM))
-    ]
-    return f"{text}; tokens restored: {', '.join(shares)}" if shares else text
-
-
 def read_masked(file: Path) -> list[Shown]:
     """Raises ArtifactError if there is no picture, or bytes that are none."""
-    rows = read_rows(file, ["image_id", "class_name", *MASKED])
+    rows = read_rows(file, ["image_id", "class_name", *SHOWN_MASKED])
     if rows.empty:
         raise ArtifactError(f"{file}: expected pictures, found none")
-    return [read_shown(row, list(MASKED), file) for row in rows.itertuples()]
+    return [read_shown(row, list(SHOWN_MASKED), file) for row in rows.itertuples()]
 
 
 def masked_figure(items: Sequence[Shown]) -> Figure:
     """A line for each picture: itself, masked, filled in before and after tuning, and from all of its own tokens."""
     return picture_grid(
-        [GridRow(item.class_name, [item.states[column] for column in MASKED]) for item in items],
-        list(MASKED.values()),
+        [GridRow(item.class_name, [item.states[column] for column in SHOWN_MASKED]) for item in items],
+        list(SHOWN_MASKED.values()),
     )
 
 
@@ -189,7 +157,7 @@ def _tuning(metrics: Metrics) -> str:
             f"tuning takes the share of masked tokens restored from {tokens.number(before['value'])} to "
             f"{tokens.number(after['value'])} %{beside}, mean of {after['n']:,} pictures"
         )
-    before, after, masked = (entry("lpips_vgg", name) for name in (BEFORE, AFTER, "masked tokens"))
+    before, after, masked = (entry("lpips_vgg", name) for name in (BEFORE, AFTER, MASKED))
     if before and after and masked:
         nearer = "nearer to" if after["value"] < masked["value"] else "no nearer to"
         parts.append(

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from v2l.artifacts import PROVENANCE_SUFFIX, read_json
+from v2l.conditions import AFTER, CLEAN, DEGRADED, PICTURE_WORDS, RANDOM, RESTORED
 from v2l.config.fewshot import RunConfig
 from v2l.config.tree import Config
 from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.metrics.entries import Metrics, metric_key
 from v2l.report.cells import ordered, values_of
 from v2l.report.display import CODEBOOKS, DASH, DISPLAYS, METHODS
-from v2l.report.language_tables import ONE_SHOT, WORDED
-from v2l.report.picture_tables import FLOORS, RESTORED, TASKS
+from v2l.report.language_tables import ONE_SHOT
+from v2l.report.picture_tables import TASKS
 from v2l.report.provenance import job_name
 from v2l.report.summary_tables import count_verdicts
 
@@ -33,9 +34,9 @@ def summary(config: Config, results: Path) -> str:
         **_few_shot(of("classify"), config.fewshot.runs),
         "reconstruction": _reconstruction(of("reconstruct")),
         "restoration": _restoration(of("restore")),
-        "captions": _beside_floors(of("caption"), "cider_d", WORDED[0]),
-        "answers": _beside_floors(of("vqa"), "vqa_accuracy", WORDED[0]),
-        "masked tokens": _beside_floors(of("masked"), "tokens_restored", "after tuning", ["clean tokens"]),
+        "captions": _beside_floors(of("caption"), "cider_d", PICTURE_WORDS),
+        "answers": _beside_floors(of("vqa"), "vqa_accuracy", PICTURE_WORDS),
+        "masked tokens": _beside_floors(of("masked"), "tokens_restored", AFTER, [CLEAN]),
         "claims": count_verdicts(read_json(results / "claims" / "claims.json")),
         "cost": _cost(results),
     }
@@ -110,15 +111,15 @@ def _reconstruction(metrics: Metrics) -> str:
 
 
 def _restoration(metrics: Metrics) -> str:
-    """Share of tokens that V2L restores, and that random ids would."""
+    """Share of tokens that V2L restores, that are right as they are, and that random ids would restore."""
     main = {"tokenizer": MAIN_TOKENIZER}
     texts = []
     for task in ordered(values_of(metrics, "task", **main), TASKS):
-        own, floor = (
+        own, *floors = (
             _value(metrics, "tokens_restored", condition == RESTORED, task=task, condition=condition, **main)
-            for condition in (RESTORED, FLOORS[1])
+            for condition in (RESTORED, DEGRADED, RANDOM)
         )
-        texts.append(f"{task} {own} (random {floor})")
+        texts.append(f"{task} {own} (degraded {floors[0]}, random {floors[1]})")
     return f"V2L, tokens restored: {'; '.join(texts)}"
 
 
