@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from v2l.metrics.frechet import frechet_distance
 
@@ -34,6 +37,22 @@ def test_equals_the_definition_with_a_matrix_root(generator, n):
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(covariance_a + covariance_b - 2 * root)
     # The reference takes the root of a singular matrix when n = 7 < 12: half of float64's 16 digits are lost there.
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+class Flat(nn.Module):
+    num_features = 48
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.flatten(1).double()
+
+
+def test_equals_fid_of_torchmetrics_on_features_of_any_network(generator):
+    sets = [torch.from_numpy(generator.integers(top, size=(100, 3, 4, 4), dtype=np.uint8)) for top in (256, 128)]
+    fid = FrechetInceptionDistance(feature=Flat())
+    for pictures, real in zip(sets, (True, False), strict=True):
+        fid.update(pictures, real=real)
+    # torchmetrics keeps its sums in float64, but takes the difference of means in float32
+    assert frechet_distance(*(Flat()(each).numpy() for each in sets)) == pytest.approx(float(fid.compute()), rel=1e-5)
 
 
 def test_set_is_at_no_distance_from_itself_in_any_order(generator):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from v2l.metrics.intervals import Estimate, mean_interval, proportion_interval, share_interval
+from v2l.metrics.intervals import Estimate, grouped_share_interval, mean_interval, proportion_interval, share_interval
 
 
 def wilson_bounds(share: float, trials: float) -> list[float]:
@@ -123,6 +123,32 @@ def test_equal_shares_count_one_trial_an_item(share, n):
 def test_share_interval_stays_in_0_to_1_around_its_value(most, other, n):
     estimate = share_interval(np.array([*[most] * (n - 1), other]))
     assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@pytest.mark.parametrize("shares", [[0, 0.5, 0.5, 1], [0.2, 0.4, 0.4, 0.8, 1, 1]])
+def test_asking_everything_twice_tells_nothing_new(shares):
+    once = share_interval(np.array(shares))
+    twice = grouped_share_interval(np.repeat(shares, 2), np.repeat(np.arange(len(shares)), 2))
+    assert (twice.low, twice.value, twice.high) == pytest.approx((once.low, once.value, once.high), abs=1e-12)
+    assert twice.n == 2 * once.n
+
+
+def test_groups_of_several_sizes_follow_the_ratio_estimator():
+    groups = {"a": [1.0, 0.3], "b": [0.0], "c": [0.6, 0.6, 1.0], "d": [0.0, 0.0]}
+    values = [value for shares in groups.values() for value in shares]
+    labels = [name for name, shares in groups.items() for _ in shares]
+    share = sum(values) / 8
+    squares = sum((sum(shares) - share * len(shares)) ** 2 for shares in groups.values())
+    trials = min(share * (1 - share) / (squares * 4 / 3 / 8**2), 8)
+    found = grouped_share_interval(np.array(values), np.array(labels))
+    bounds = wilson_bounds(share, trials * (stats.norm.isf(0.025) / stats.t.isf(0.025, 3)) ** 2)
+    assert (found.low, found.high) == pytest.approx(bounds, abs=1e-12)
+
+
+def test_groups_of_one_are_independent_and_a_single_group_has_no_interval():
+    shares = np.array([0.0, 1.0, 1.0, 0.3])
+    assert grouped_share_interval(shares, np.arange(4)) == share_interval(shares)
+    assert grouped_share_interval(shares, np.zeros(4)).low is None
 
 
 def test_queries_that_stand_or_fall_together_tell_less_than_independent_ones():

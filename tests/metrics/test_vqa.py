@@ -6,6 +6,7 @@ import pytest
 
 from v2l.artifacts import write_rows
 from v2l.errors import ArtifactError
+from v2l.metrics.intervals import grouped_share_interval, share_interval
 from v2l.metrics.vqa import vqa_metrics
 
 from .recompute import recompute, run
@@ -20,6 +21,7 @@ def predictions(tmp_path):
     rows = [
         {
             "question_id": f"q{number}",
+            "image_id": f"p{number // 2}",
             "answer_type": "yes/no" if number < 8 else "other",
             "condition": condition,
             "accuracy": generator.choice([0.0, 0.3, 0.6, 0.9, 1.0]),
@@ -45,6 +47,14 @@ def test_accuracies_are_means_over_all_and_by_answer_type(predictions, tmp_path)
             assert (entry["unit"], entry["better"]) == ("fraction", "higher")
             assert entry["interval"].startswith("95 % Wilson interval")
             assert 0 <= entry["low"] < entry["value"] < entry["high"] <= 1
+
+
+def test_interval_takes_the_questions_about_a_picture_together(predictions, tmp_path):
+    entry = run(vqa_metrics, predictions)["vqa_accuracy | picture words"]
+    values, pictures = (recompute(entry, tmp_path, column) for column in ("accuracy", "image_id"))
+    expected = grouped_share_interval(values, pictures)
+    assert (entry["low"], entry["high"]) == (expected.low, expected.high)
+    assert entry["low"] != share_interval(values).low
 
 
 def test_a_repeated_row_is_refused(predictions):

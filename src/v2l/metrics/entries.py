@@ -63,12 +63,6 @@ def select_rows(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return frame[selected]
 
 
-def distinct_values(metrics: Metrics, column: str) -> list[Any]:
-    """The values of a column that any entry's rows are selected by, sorted."""
-    wheres = [entry["rows"]["where"] for entry in metrics.values() if entry["rows"] is not None]
-    return sorted({where[column] for where in wheres if column in where})
-
-
 def groups(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Each combination of values of ``by`` that occurs, sorted, as plain Python values with its rows."""
     keys = frame[list(by)].drop_duplicates().sort_values(list(by)).to_dict("records") if by else [{}]

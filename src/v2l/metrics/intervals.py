@@ -49,14 +49,37 @@ def share_interval(shares: np.ndarray, trials: float = np.inf) -> Estimate:
         return proportion_interval(int(sum(shares)), estimate.n)
     if estimate.n == 1:
         return estimate
-    z, t = stats.norm.ppf((1 + LEVEL) / 2), stats.t.ppf((1 + LEVEL) / 2, df=estimate.n - 1)
-    p, error = estimate.value, float(stats.sem(shares))
-    spread = min(shares) < max(shares)  # else SE is 0 or rounding noise
-    effective = min(p * (1 - p) / error**2, estimate.n * trials) * (z / t) ** 2 if spread else float(estimate.n)
+    # Where all are equal, SE is 0 or rounding noise.
+    error = float(stats.sem(shares)) if min(shares) < max(shares) else 0.0
+    return _effective_wilson(estimate.value, estimate.n, error, estimate.n, estimate.n * trials)
+
+
+def grouped_share_interval(shares: np.ndarray, groups: np.ndarray) -> Estimate:
+    """Mean of shares of which those of one group are not independent, e.g. of the questions about one picture.
+
+    shares: [n] in 0 to 1.   groups: [n] labels. As `share_interval` where no group has two; else with the SE of the
+    ratio of the groups' sums to their sizes, linearised (Cochran, Sampling Techniques, 3rd ed., section 6.3).
+    """
+    labels, place = np.unique(groups, return_inverse=True)
+    if len(labels) == len(shares):
+        return share_interval(shares)
+    mean, n = float(np.mean(shares)), len(shares)
+    if len(labels) == 1:
+        return Estimate(mean, n, None, None, "none: one group")
+    residuals = np.bincount(place, weights=shares - mean)
+    error = float(np.sqrt(np.square(residuals).sum() * len(labels) / (len(labels) - 1)) / n)
+    return _effective_wilson(mean, n, error if min(shares) < max(shares) else 0.0, len(labels), n)
+
+
+def _effective_wilson(p: float, n: int, error: float, groups: int, most: float) -> Estimate:
+    """Wilson's interval of a share with this SE, which has ``groups`` - 1 degrees of freedom; without SE of as many
+    trials as there are groups. most: trials there are."""
+    z, t = stats.norm.ppf((1 + LEVEL) / 2), stats.t.ppf((1 + LEVEL) / 2, df=groups - 1)
+    effective = min(p * (1 - p) / error**2, most) * (z / t) ** 2 if error else float(groups)
     centre = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half_width = z / (1 + z**2 / effective) * np.sqrt(p * (1 - p) / effective + (z / (2 * effective)) ** 2)
     low, high = float(centre - half_width), float(centre + half_width)
-    return Estimate(p, estimate.n, low, high, "95 % Wilson interval, effective trials")
+    return Estimate(p, n, low, high, "95 % Wilson interval, effective trials")
 
 
 def proportion_interval(successes: int, n: int) -> Estimate:

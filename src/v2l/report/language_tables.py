@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from v2l.conditions import PICTURE_WORDS, RANDOM_WORDS
 from v2l.config.fewshot import AnswerConfig, InductionSetting, RunConfig
 from v2l.metrics.entries import metric_key
 from v2l.metrics.few_shot import AVERAGE
@@ -23,7 +24,7 @@ from v2l.report.display import CODEBOOKS, DISPLAYS, METHODS
 from v2l.report.table_files import Table
 
 ONE_SHOT = InductionSetting().name
-WORDED = ("picture words", "random words")
+WORDED = (PICTURE_WORDS, RANDOM_WORDS)
 
 
 def few_shot_table(
@@ -52,7 +53,7 @@ def few_shot_table(
     text = caption(
         cells,
         "Held-out query pictures classified by the frozen LLM from Kg words a picture: the best global tokens of V2L, "
-        "the coarsest tokens of SPAE-like, the tokens of VQ-GAN's and LQAE-like's maps in raster order. Words are "
+        "the coarsest tokens of SPAE-like, the tokens of the other methods' maps in raster order. Words are "
         f"{_joined(methods, answer)}. K: support examples a class; repeats: further copies of each. With induction the "
         f"answer is constrained to {constraint}; without, it is free. {_one_shot(source, methods)}",
         f"Brackets: 95 % Wilson interval over {items(cells, 'episodes')}.",
@@ -151,7 +152,7 @@ def caption_table(source: Source, seed: int) -> Table:
         "Captions of held-out pictures by the frozen LLM after in-context samples. Below the picture's own words two "
         "floors: random words in their place, and the caption that training pictures have most often. References of "
         "emoji are names and tags of one to three words, which leaves BLEU-4 hardly a 4-gram to count. "
-        f"{standing(source, 'cider_d', WORDED[0], conditions[1:])}",
+        f"{standing(source, 'cider_d', PICTURE_WORDS, conditions[1:])}",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of BLEU-4 a bootstrap interval.",
         seed,
         published=False,
@@ -178,8 +179,8 @@ def vqa_table(source: Source, seed: int) -> Table:
         "Questions about held-out pictures, answered by the frozen LLM after in-context samples and scored by the "
         "official VQA rule. Questions about emoji are templates filled from the pictures' groups. Below the picture's "
         "own words two floors: random words in their place, and the most frequent answer of the question's type. "
-        f"{standing(source, 'vqa_accuracy', WORDED[0], conditions[1:])}",
-        f"Brackets: 95 % Wilson interval over {items(cells, 'questions')}.",
+        f"{standing(source, 'vqa_accuracy', PICTURE_WORDS, conditions[1:])}",
+        f"Brackets: 95 % Wilson interval over {items(cells, 'questions')}, those about one picture taken together.",
         seed,
         published=False,
     )
