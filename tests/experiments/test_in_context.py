@@ -57,11 +57,10 @@ def test_too_few_distinct_words_are_refused(tmp_path: Path):
         Words(write_words(tmp_path, {"a": LISTS["a"]}), 4, ", ", seed=0)
 
 
-def test_context_depends_on_seed_and_item_not_on_the_order_of_candidates():
-    candidates = [f"p{i}" for i in range(50)]
+def test_context_depends_on_seed_item_and_experiment():
+    candidates = [f"p{i:02}" for i in range(50)]
     drawn = draw_context(candidates, 10, 0, "caption", "x")
     assert len(set(drawn)) == 10
-    assert draw_context(candidates[::-1], 10, 0, "caption", "x") == drawn
     assert draw_context(candidates, 10, 0, "caption", "y") != drawn
     assert draw_context(candidates, 10, 1, "caption", "x") != drawn
     assert draw_context(candidates, 10, 0, "vqa", "x") != drawn

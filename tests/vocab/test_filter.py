@@ -59,7 +59,9 @@ def slow_nearest(feature: np.ndarray, rows: pd.DataFrame, path: Path, orders: tu
 def test_nearest_equals_a_slow_loop_over_all_candidates(vocabulary, orders, top_k) -> None:
     rows, path = vocabulary
     features = unit_features(9)
-    found = torch.cat(list(nearest_candidates(features, load_candidates(rows, path, orders), top_k, CPU)))
+    found = torch.cat(
+        list(nearest_candidates(features, torch.arange(9), load_candidates(rows, path, orders), top_k, CPU))
+    )
     for feature, numbers in zip(features.numpy(), found.tolist(), strict=True):
         assert numbers == slow_nearest(feature, rows, path, orders, top_k)
 
@@ -72,11 +74,12 @@ def test_largest_columns_are_those_of_topk(count: int) -> None:
 
 def test_counts_do_not_depend_on_the_size_of_blocks(vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, path = vocabulary
-    candidates, features = load_candidates(rows, path), unit_features(50)
-    whole = nearest_counts(features, candidates, 60, 5, CPU)
+    candidates, features, some = load_candidates(rows, path), unit_features(60), torch.arange(0, 60, 6)
+    whole = nearest_counts(features, some, candidates, 60, 5, CPU)
     monkeypatch.setattr(filter_module, "PICTURES_AT_ONCE", 7)
-    assert torch.equal(nearest_counts(features, candidates, 60, 5, CPU), whole)
-    assert whole.sum() == 50 * 5
+    assert torch.equal(nearest_counts(features, some, candidates, 60, 5, CPU), whole)
+    assert torch.equal(nearest_counts(features[some], torch.arange(10), candidates, 60, 5, CPU), whole)
+    assert whole.sum() == 10 * 5
 
 
 @pytest.fixture

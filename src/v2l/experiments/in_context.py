@@ -4,7 +4,7 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,6 @@ from v2l.models.llm_decoding import Free
 from v2l.models.llm_generation import Request, shared_segments
 from v2l.prompts.fewshot import ANSWER_LEAD, join_words
 from v2l.seeds import numpy_generator
-
-PICTURE_WORDS = "picture words"
-RANDOM_WORDS = "random words"
 
 _SENTENCE_END = re.compile(r"[.\n]")
 
@@ -94,19 +91,19 @@ class Words:
         return join_words([self._pool[i] for i in chosen], self._separator)
 
 
-def draw_context(candidates: Collection[str], num_context: int, seed: int, key: str, item_id: str) -> tuple[str, ...]:
-    """Ids of the in-context samples of one item, in prompt order; they depend on the set of candidates, not its order.
+def draw_context(candidates: Sequence[str], num_context: int, seed: int, key: str, item_id: str) -> tuple[str, ...]:
+    """Ids of the in-context samples of one item, in prompt order.
 
-    key: the configuration section, named in messages. Raises DataError if there are fewer candidates.
+    candidates: sorted, so that the draw depends on their set alone.   key: the configuration section, named in
+    messages. Raises DataError if there are fewer candidates.
     """
     if len(candidates) < num_context:
         raise DataError(
             f"{key}.num_context: {num_context} samples are to be drawn from the training pictures, "
             f"which have {len(candidates)}"
         )
-    ordered = sorted(candidates)
-    chosen = numpy_generator(seed, key, "context", item_id).choice(len(ordered), num_context, replace=False)
-    return tuple(ordered[i] for i in chosen)
+    chosen = numpy_generator(seed, key, "context", item_id).choice(len(candidates), num_context, replace=False)
+    return tuple(candidates[i] for i in chosen)
 
 
 def most_frequent(texts: Iterable[str]) -> str:

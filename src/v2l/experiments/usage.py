@@ -1,5 +1,6 @@
 """How the tokens of the pictures use the codebooks: codes in use, perplexity, n-gram orders (paper, Figure 6)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ LOCAL, GLOBAL, BEST = "local", "global", "best global"
 ALL_SPLITS = "all"
 # An output still has a temporary name while its stage runs, so entries name the rows as they will be found.
 ROWS = Path("tokens/usage.parquet")
+BLOCK = 10_000  # pictures whose tokens are looked at together
 
 
 def usage(
@@ -34,11 +36,11 @@ def usage(
         raise ArtifactError(
             f"{global_tokens}: {len(absent)} picture(s) not in {manifest.name}, first {absent.iloc[0]!r}"
         )
-    ids = pictures["global_ids"].explode().astype(np.int64)
-    if len(ids) and not 0 <= ids.min() <= ids.max() < len(codebook):
+    ends = [(int(ids.min()), int(ids.max())) for ids in _blocks(pictures["global_ids"])]
+    if ends and not 0 <= (low := min(ends)[0]) <= (high := max(end for _, end in ends)) < len(codebook):
         raise ArtifactError(
             f"{global_tokens}: expected global ids in 0..{len(codebook) - 1} as in {global_rows.name}, "
-            f"found {ids.min()}..{ids.max()}"
+            f"found {low}..{high}"
         )
     counts = count_codes(pictures.assign(split=splits.loc[pictures["image_id"]].to_numpy()), codebook)
     write_rows(rows, counts)
@@ -47,17 +49,39 @@ def usage(
 
 def count_codes(pictures: pd.DataFrame, codebook: pd.DataFrame) -> pd.DataFrame:
     """Rows as `usage` writes them. pictures: split, global_ids, local_ids; codebook: order, text."""
-    lists = {LOCAL: pictures["local_ids"], GLOBAL: pictures["global_ids"], BEST: pictures["global_ids"].str[:1]}
-    long = pd.concat(
-        pd.DataFrame({"kind": kind, "split": pictures["split"], "code": ids}).explode("code").dropna()
-        for kind, ids in lists.items()
-    ).astype({"code": np.int64})
-    counts = long.groupby(["kind", "split", "code"], sort=True).size().rename("count").reset_index()
+    lists = {BEST: pictures["global_ids"].str[:1], GLOBAL: pictures["global_ids"], LOCAL: pictures["local_ids"]}
+    counts = pd.concat(
+        [
+            pd.DataFrame({"kind": kind, "split": split, "code": found.nonzero()[0], "count": found[found > 0]})
+            for kind, ids in lists.items()
+            for split, own in ids.groupby(pictures["split"])
+            for found in [_occurrences(own)]
+        ],
+        ignore_index=True,
+    )
     is_local = counts["kind"] == LOCAL
     looked_up = codebook.iloc[counts["code"].where(~is_local, 0)].reset_index(drop=True)
     counts.insert(3, "order", looked_up["order"].where(~is_local, 1))
     counts.insert(4, "text", looked_up["text"].where(~is_local, ""))
     return counts
+
+
+def _blocks(lists: pd.Series) -> Iterator[np.ndarray]:
+    """The ids of some pictures after those of others, [n] int64, n > 0: those of all at once may not fit in memory."""
+    for start in range(0, len(lists), BLOCK):
+        ids = np.concatenate(lists.iloc[start : start + BLOCK].tolist()).astype(np.int64)
+        if len(ids):
+            yield ids
+
+
+def _occurrences(lists: pd.Series) -> np.ndarray:
+    """How often each id occurs, [largest id + 1] int64."""
+    total = np.zeros(0, np.int64)
+    for ids in _blocks(lists):
+        found = np.bincount(ids, minlength=len(total))
+        found[: len(total)] += total
+        total = found
+    return total
 
 
 def usage_metrics(counts: pd.DataFrame, codebook_size: int) -> Metrics:

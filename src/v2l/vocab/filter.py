@@ -17,6 +17,7 @@ from v2l.artifacts import read_arrays, read_rows, write_arrays, write_rows
 from v2l.config.vocab import CodebookConfig, FilterConfig
 from v2l.data.manifest import read_manifest, training_rows
 from v2l.errors import ArtifactError, DataError
+from v2l.models.weights import read_tensors
 from v2l.progress import Progress
 from v2l.runtime import Runtime
 from v2l.shards import Shard
@@ -69,16 +70,20 @@ def nearest_members(text_rows: Tensor, candidates: Candidates, top_k: int) -> Te
     return candidates.members[slots.gather(1, best)]
 
 
-def nearest_candidates(features: Tensor, candidates: Candidates, top_k: int, device: torch.device) -> Iterator[Tensor]:
+def nearest_candidates(
+    features: Tensor, rows: Tensor, candidates: Candidates, top_k: int, device: torch.device
+) -> Iterator[Tensor]:
     """For block after block of unit image features the nearest candidates by cosine, best first: [b, top_k] int64.
 
-    features: [N, d] float32, unit length. No more than a block of pictures x texts exists at any time.
+    features: [N, d] float32, unit length, maybe in a mapped file.   rows: [n] int64, those to look at.
+    No more than a block of pictures, and of pictures x texts, exists at any time.
     """
     num_texts = len(candidates.vectors)
     directions = F.normalize(candidates.vectors, dim=-1).to(device)
     directions = F.pad(directions, (0, 0, 0, -num_texts % COLUMN_GROUP)).T.contiguous()
     similarity = torch.empty(PICTURES_AT_ONCE, directions.shape[1], device=device)
-    for block in features.split(PICTURES_AT_ONCE):
+    for chosen in rows.split(PICTURES_AT_ONCE):
+        block = features[chosen]
         # always so many rows: a product of another shape may differ in its last bits, and with them a near tie
         full = F.pad(block, (0, 0, 0, PICTURES_AT_ONCE - len(block)))
         torch.mm(full.to(device), directions, out=similarity)
@@ -101,12 +106,12 @@ def largest(values: Tensor, count: int) -> Tensor:
 
 
 def nearest_counts(
-    features: Tensor, candidates: Candidates, num_candidates: int, top_k: int, device: torch.device
+    features: Tensor, rows: Tensor, candidates: Candidates, num_candidates: int, top_k: int, device: torch.device
 ) -> Tensor:
-    """How often each candidate is among the nearest of a picture: [num_candidates] int64."""
+    """How often each candidate is among the nearest of one of these rows' pictures: [num_candidates] int64."""
     counts = torch.zeros(num_candidates, dtype=torch.int64)
-    with Progress("vocabulary filter", len(features), "pictures") as progress:
-        for nearest in nearest_candidates(features, candidates, top_k, device):
+    with Progress("vocabulary filter", len(rows), "pictures") as progress:
+        for nearest in nearest_candidates(features, rows, candidates, top_k, device):
             counts += torch.bincount(nearest.flatten(), minlength=num_candidates)
             progress.advance(len(nearest))
     return counts
@@ -129,11 +134,13 @@ def count_nearest(
     Only candidates of the codebook's orders compete.
     """
     table = read_rows(candidates, ["ngram_id", "order", "text"])
-    training = shard.of(training_rows(read_manifest(manifest)).index.to_numpy(copy=True))
-    pictures = torch.from_numpy(read_arrays(features, ["features"])["features"][training])
+    training = torch.from_numpy(shard.of(training_rows(read_manifest(manifest)).index.to_numpy(copy=True)))
+    stored, _ = read_tensors(features)  # mapped: those of all pictures may be larger than the memory
+    if "features" not in stored:
+        raise ArtifactError(f"{features}: expected array features, found {', '.join(stored)}")
     eligible = load_candidates(table, embeddings, codebook_config.orders)
-    found = nearest_counts(pictures, eligible, len(table), config.top_k, runtime.device)
-    write_arrays(counts, {"counts": found.numpy(), "pictures": np.array([len(pictures)])})
+    found = nearest_counts(stored["features"], training, eligible, len(table), config.top_k, runtime.device)
+    write_arrays(counts, {"counts": found.numpy(), "pictures": np.array([len(training)])})
 
 
 def filter_vocabulary(
