@@ -53,7 +53,7 @@ test: $(READY) ## all tests, as many at once as CORES
 
 .PHONY: bench
 bench: $(READY) ## speed against plain ways, on the default's models, as Markdown
-	@$(SNAKEMAKE) --quiet all --configfile $(CONFIG) $(addprefix data/,$(addsuffix /manifest.json,llm networks text_encoder))
+	@$(SNAKEMAKE) --configfile $(CONFIG) -- $(addprefix data/,$(addsuffix /manifest.json,llm networks text_encoder))
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: verify

@@ -101,7 +101,7 @@ def _remove(path: Path) -> None:
 
 
 def _scratch_folder(outputs: Mapping[str, Path], stage: Stage, identity: str) -> Path:
-    """A folder that survives a kill, named by parameters and inputs, so nothing stale is ever resumed."""
+    """A folder that survives a kill, named by parameters and inputs, so that no run of others is ever resumed."""
     return next(iter(outputs.values())).parent / f".scratch-{stage.name}-{identity[:16]}"
 
 
@@ -201,15 +201,19 @@ def merge_stage(stage: Stage, parts: Sequence[Path], outputs: Sequence[Path]) ->
             f"and {len(parts)} parts"
         )
     count = len(parts) // len(outputs)
-    for place, (output, how) in enumerate(zip(outputs, stage.shards.values(), strict=True)):
-        own = parts[place * count : (place + 1) * count]
-        record = merged_record(own, stage.name)
-        partial = output.with_name(f".partial-{output.name}")
-        try:
-            merge_parts(own, partial, how)
-            _publish(partial, output, record)
-        finally:
-            _remove(partial)
+    partial = [output.with_name(f".partial-{output.name}") for output in outputs]
+    records = []
+    try:
+        for place, how in enumerate(stage.shards.values()):
+            own = parts[place * count : (place + 1) * count]
+            records.append(merged_record(own, stage.name))
+            outputs[place].parent.mkdir(parents=True, exist_ok=True)
+            merge_parts(own, partial[place], how)
+        for complete, output, record in zip(partial, outputs, records, strict=True):
+            _publish(complete, output, record)
+    finally:
+        for path in partial:
+            _remove(path)
     logger.info("merge %s: %d parts", stage.name, count)
 
 

@@ -1,6 +1,7 @@
 """The commands about stored results: ``pipeline``, ``record``, ``review`` and ``verify``."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from v2l.errors import ArtifactError
 
 AddCommand = Callable[[str, str, str], argparse.ArgumentParser]
 PIPELINE = Path("dvc.yaml")
+
+logger = logging.getLogger(__name__)
 
 
 def add_commands(add_command: AddCommand) -> None:
@@ -26,7 +29,12 @@ def add_commands(add_command: AddCommand) -> None:
     add("pipeline", "Write dvc.yaml from the Snakemake graph.", "v2l pipeline --check", _pipeline).add_argument(
         "--check", action="store_true", help="write nothing; fail if dvc.yaml is not what it would be"
     )
-    add("record", "Put a finished run on record: digests, Snakemake's records, DVC's lock.", "v2l record", _record)
+    add(
+        "record",
+        "Put a finished run on record: digests, Snakemake's records, and the lock of DVC's pipeline.",
+        "v2l record",
+        _record,
+    )
     add("review", "Make tables and figures anew from stored predictions and compare them.", "v2l review", _review)
     add("verify", "Compare a run with the published snapshot.", "v2l verify --revision HEAD", _verify).add_argument(
         "--revision", default="HEAD", help="git revision that holds the snapshot (default: HEAD)"
@@ -53,7 +61,10 @@ def _record(arguments: argparse.Namespace) -> None:
     from v2l.versioning.record import record
 
     record(arguments.config, _results(arguments.config))
-    commit()
+    if PIPELINE.is_file() and f"--configfile {arguments.config} " not in PIPELINE.read_text(encoding="utf-8"):
+        logger.info("%s is that of another configuration, so DVC's lock stays as it is", PIPELINE)
+    else:
+        commit()
 
 
 def _review(arguments: argparse.Namespace) -> None:
