@@ -16,6 +16,7 @@ from v2l.config.llm import LlmConfig
 from v2l.data.episodes import Episode
 from v2l.errors import ModelError
 from v2l.experiments.classify import Decision, begins_with_name, make_decisions, make_requests, prediction_rows
+from v2l.models import llm_passes
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free
 from v2l.models.llm_generation import Request
@@ -122,8 +123,10 @@ def test_token_budget_changes_no_byte_of_the_predictions(tmp_path: Path, source:
     assert hashes[0] == hashes[1]
 
 
-def test_parts_make_the_whole(tmp_path: Path, random_llm: LlmConfig):
-    """Of four questions; a setting of two shots has episodes of its own, and one episode is for no setting."""
+def test_parts_make_the_whole(tmp_path: Path, random_llm: LlmConfig, monkeypatch: pytest.MonkeyPatch):
+    """Of two episodes, whose questions are packed; a setting of two shots has episodes of its own, and one episode is
+    for no setting."""
+    monkeypatch.setattr(llm_passes, "PACKED_TOKENS", 8)
     one, two = each_class(make_episodes()[:1]), make_episodes()[1:]
     one = [replace(each, support_ids=("wolf/1", "bus/1"), support_order=(1, 0)) for each in one]
     long = [

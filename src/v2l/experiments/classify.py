@@ -52,7 +52,7 @@ def classify(
     """
     everyone = chosen_episodes(read_episodes(episodes), run_config)
     answered = {shots: set(episodes_by_shots(everyone, shots)) for shots in {s.shots for s in run_config.settings}}
-    drawn = shard.of([episode for episode in everyone if any(episode in some for some in answered.values())])
+    drawn = whole_episodes([each for each in everyone if any(each in some for some in answered.values())], shard)
     read = read_words(words, used_pictures(drawn, run_config.max_shots), max(run_config.num_global))
     separator = answer.separator if run_config.separator is None else run_config.separator
     decisions = make_decisions(drawn, answered, read, run_config, separator)
@@ -65,6 +65,12 @@ def classify(
     )
     write_rows(predictions, table)
     logger.info("%s: %d decisions, %.3f correct", run, len(table), table["correct"].mean())
+
+
+def whole_episodes(questions: Sequence[Episode], shard: Shard) -> list[Episode]:
+    """The part's questions; those of an episode stay together, as their prompts share what is read."""
+    kept = set(shard.of(list(dict.fromkeys(question.episode_id for question in questions))))
+    return [question for question in questions if question.episode_id in kept]
 
 
 def make_decisions(
