@@ -60,6 +60,10 @@ def test_shipped_files_ask_the_main_run_the_same_seven_settings(repository: Path
             {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2015}]},
             r"data\.sources\.0\.year: .*2014 or 2017.*found 2015",
         ),
+        ("data.max_unreadable", True, r"data\.max_unreadable: expected a number, not a boolean, found True"),
+        ("data.max_classes", True, r"data\.max_classes: expected a number, not a boolean, found True"),
+        ("episodes.ways", [], r"episodes\.ways: .*at least 1 item"),
+        ("episodes.ways", [2, 2], r"episodes: ways must differ from each other, found 2 twice"),
         ("episodes.release", [], r"episodes\.release: .*at least 1 item"),
         ("episodes.support_split", "val", r"episodes\.support_split: .*'train' or 'heldout'.*'val'"),
         ("runtime.shards.train", 2, r"runtime\.shards\.train: unknown key"),
@@ -76,6 +80,7 @@ def test_shipped_files_ask_the_main_run_the_same_seven_settings(repository: Path
         ("tokenizers.v2l.num_global", 30, r"tokens\.num_global: 21 .* but tokenizers\.v2l\.num_global asks for 30"),
         ("name", "../elsewhere", r"name: .*match pattern"),
         ("seed", -1, r"seed: .*greater than or equal to 0"),
+        ("seed", True, r"seed: expected a number, not a boolean, found True"),
     ],
 )
 def test_bad_value_is_refused_in_one_line_naming_file_and_key(
@@ -102,6 +107,12 @@ def test_listed_episodes_have_the_shots_that_their_files_say(tree: dict) -> None
     assert parse_config(tree, "my.yaml").fewshot.runs["v2l"].max_shots == 5
 
 
+def test_listed_episodes_have_the_ways_that_their_files_say(tree: dict) -> None:
+    tree["episodes"]["release"] = ["7_way_5_shot.csv"]
+    tree["fewshot"]["runs"]["spae"]["ways"] = [7]
+    assert parse_config(tree, "my.yaml").fewshot.runs["spae"].ways == [7]
+
+
 def test_pictures_come_from_data_sets_where_they_lie(tree: dict) -> None:
     asked = {"kind": "vqa_v2", "root": "vqa"}
     tree["data"] = {"kind": "sources", "sources": [{"kind": "coco", "root": "coco", "year": 2014}, asked]}
@@ -120,6 +131,13 @@ def test_missing_section_is_named(tree: dict) -> None:
     del tree["llm"]
     with pytest.raises(ConfigError, match=r"my\.yaml: llm: missing"):
         parse_config(tree, "my.yaml")
+
+
+@pytest.mark.parametrize("content", [b"name: caf\xe9\n", b"name: 2024-13-01\n"])
+def test_other_encoding_and_impossible_date_are_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"odd\.yaml: not valid YAML \(.+\)$"):
+        load_config(tmp_path / "odd.yaml")
 
 
 def test_absent_file_and_broken_yaml_are_named(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import transforms
 
-from v2l.data.images import fit_square, load_pictures, random_crop, read_image, to_tensor
+from v2l.data.images import fit_square, load_pictures, random_crop, read_image, to_tensor, upright
 from v2l.data.sources.locator import member_locator
 from v2l.errors import DataError
+
+from .sources.replicas import NO_EXIF, ODD_EXIF
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -20,6 +22,13 @@ def gradient(width: int, height: int) -> Image.Image:
     pixels[..., 0] = np.arange(width)[None]
     pixels[..., 1] = np.arange(height)[:, None]
     return Image.fromarray(pixels)
+
+
+def oriented(path: Path, orientation: int) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    gradient(4, 2).save(path, exif=exif)
+    return path
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -63,13 +72,32 @@ class TestReadImage:
     )
     def test_exif_orientation_is_applied(self, tmp_path: Path, orientation: int, size: tuple, corner: tuple):
         """``corner``: column and row of the stored pixel that has to be shown top left (EXIF 2.32, tag 0x0112)."""
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        stored = gradient(4, 2)
-        stored.save(tmp_path / "a.png", exif=exif)
-        image = read_image(tmp_path / "a.png")
+        image = read_image(oriented(tmp_path / "a.png", orientation))
         assert image.size == size
-        assert image.getpixel((0, 0)) == stored.getpixel(corner)
+        assert image.getpixel((0, 0)) == gradient(4, 2).getpixel(corner)
+
+    @pytest.mark.parametrize("orientation", range(10))
+    def test_every_orientation_is_shown_as_by_pillow(self, tmp_path: Path, orientation: int):
+        path = oriented(tmp_path / "a.png", orientation)
+        with Image.open(path) as image:
+            expected = np.array(ImageOps.exif_transpose(image))
+        assert np.array_equal(np.array(read_image(path)), expected)
+
+    def test_an_odd_tag_costs_neither_the_picture_nor_its_orientation(self, tmp_path: Path):
+        for name, kept in {"plain": {}, "odd": {"exif": ODD_EXIF}}.items():
+            gradient(16, 8).save(tmp_path / f"{name}.jpg", **kept)
+        plain, odd = (np.array(read_image(tmp_path / f"{name}.jpg")) for name in ("plain", "odd"))
+        assert np.array_equal(odd, np.rot90(plain, -1))
+
+    def test_exif_that_is_none_does_not_cost_the_picture(self, tmp_path: Path):
+        gradient(16, 8).save(tmp_path / "a.jpg", exif=NO_EXIF, dpi=(72, 72))  # with dpi Pillow opens it unread
+        assert read_image(tmp_path / "a.jpg").size == (16, 8)
+
+    def test_a_turned_picture_is_not_turned_again(self, tmp_path: Path):
+        with Image.open(oriented(tmp_path / "a.png", 6)) as image:
+            turned = upright(image)
+        assert turned.size == (2, 4)
+        assert upright(turned) is turned
 
     def test_broken_exif_does_not_cost_the_picture(self, tmp_path: Path):
         Image.new("RGB", (8, 8), GREEN).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")

@@ -10,18 +10,31 @@ from v2l.data.manifest import (
     FEWSHOT,
     PICTURES,
     VQA,
+    check_unreadable,
     evenly_spaced,
     heldout_rows,
     read_manifest,
     training_rows,
 )
-from v2l.errors import ArtifactError
+from v2l.errors import ArtifactError, DataError
 
 
 def manifest_frame(splits: list[str]) -> pd.DataFrame:
     columns = {name: [f"{name} {i}" for i in range(len(splits))] for name in COLUMNS}
     columns |= {"split": splits, "class_id": range(len(splits)), "captions": [["ant", "bug"]] * len(splits)}
     return pd.DataFrame(columns)
+
+
+def test_more_unreadable_pictures_than_allowed_are_refused_by_the_path_or_id_of_the_first():
+    unreadable = [{"image_id": "noto/ant", "reason": "cut"}, {"image_id": "noto/bee", "path": "b.png", "reason": "no"}]
+    check_unreadable(unreadable, 7, max_unreadable=2)
+    message = (
+        r"noto/ant: not a readable picture \(cut\); 2 of 7 pictures are unreadable, data\.max_unreadable allows 1$"
+    )
+    with pytest.raises(DataError, match=message):
+        check_unreadable(unreadable, 7, max_unreadable=1)
+    with pytest.raises(DataError, match=r"^b\.png: not a readable picture \(no\); 1 of 7"):
+        check_unreadable(unreadable[1:], 7, max_unreadable=0)
 
 
 def test_written_manifest_reads_back(tmp_path: Path):

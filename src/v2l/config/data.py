@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from v2l.config.base import NonNegativeInt, PositiveInt, Section
 
@@ -24,7 +24,7 @@ class EmojiConfig(Section):
 class EpisodesConfig(Section):
     """Few-shot episodes, shared by all settings and all Kg."""
 
-    ways: list[Annotated[int, Field(ge=2)]] = [2, 5]
+    ways: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = [2, 5]
     per_way: PositiveInt = Field(50, description="episodes for each number of ways")
     shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
     order: Literal["shuffled", "rounds"] = Field(
@@ -44,3 +44,11 @@ class EpisodesConfig(Section):
         None, description="the release's files {N}_way_{K}_shot.csv; their episodes in place of drawn ones"
     )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
+
+    @model_validator(mode="after")
+    def _differ(self) -> "EpisodesConfig":
+        file_names = [path.name for path in self.release or []]  # they say what the episodes in them are called
+        for key, values in (("ways", self.ways), ("file names of release", file_names)):
+            if repeated := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"{key} must differ from each other, found {repeated[0]} twice")
+        return self

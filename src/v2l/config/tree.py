@@ -95,15 +95,16 @@ def _check_fewshot(config: Config) -> None:
     if limit is not None and ways > limit:
         raise ValueError(f"episodes.ways: {ways}-way needs at least {ways} classes, data.max_classes allows {limit}")
     sources = [*config.vocab.codebooks, *config.tokenizers]
+    drawn = config.episodes.release is None  # else the release's files say which ways and shots there are
     for name, run in config.fewshot.runs.items():
-        if config.episodes.release is None and run.max_shots > config.episodes.shots:
+        if drawn and run.max_shots > config.episodes.shots:
             raise ValueError(
                 f"fewshot.runs.{name}: {run.max_shots} shots are asked for, "
                 f"episodes.shots draws {config.episodes.shots}"
             )
         if run.words not in sources:
             raise ValueError(f"fewshot.runs.{name}.words: expected one of {', '.join(sources)}, found {run.words}")
-        if unknown := set(run.ways or ()) - set(config.episodes.ways):
+        if drawn and (unknown := set(run.ways or ()) - set(config.episodes.ways)):
             raise ValueError(f"fewshot.runs.{name}.ways: expected some of {config.episodes.ways}, found {min(unknown)}")
 
 
@@ -159,7 +160,7 @@ def load_config(path: Path) -> Config:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that there is not
         raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     return parse_config(tree, str(path))
 

@@ -19,7 +19,7 @@ import pandas as pd
 from v2l.artifacts import read_json, write_json, write_rows
 from v2l.config.data import EmojiConfig
 from v2l.data.concepts import FAMILIES, Concept, check_choices, choose_names, describe
-from v2l.data.manifest import COLUMNS, HELDOUT, TRAIN
+from v2l.data.manifest import COLUMNS, HELDOUT, TRAIN, check_unreadable
 from v2l.data.svg import icon_svg, render_or_reason
 from v2l.data.workers import end_with_parent
 from v2l.errors import DataError
@@ -66,12 +66,7 @@ def emoji(icons: Path, data: EmojiConfig, pictures: Path, manifest: Path, report
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
         rows.append(manifest_row(drawing, picture, data.heldout_family))
-    if len(unreadable) > data.max_unreadable:
-        first = unreadable[0]
-        raise DataError(
-            f"{first['image_id']}: not a readable picture ({first['reason']}); {len(unreadable)} of {len(drawings)} "
-            f"pictures are unreadable, data.max_unreadable allows {data.max_unreadable}"
-        )
+    check_unreadable(unreadable, len(drawings), data.max_unreadable)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     write_rows(manifest, frame)
     write_json(report, {**count(frame), "unreadable": unreadable})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from v2l.data.sources.locator import open_picture
 from v2l.errors import DataError
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 # Pillow's decoders signal a broken file with any of these, by format.
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+# By EXIF's orientation; any other value stands for upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTED_BY = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where Pillow keeps the orientation
 
 
 def read_image(path: Path) -> Image.Image:
@@ -30,11 +41,30 @@ def read_image(path: Path) -> Image.Image:
     """
     try:
         with open_picture(path) as file, Image.open(file) as image:
-            return to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(upright(image))
     except FileNotFoundError:
         raise DataError(f"{path}: picture not found") from None
     except UNREADABLE as error:
         raise DataError(f"{path}: not a readable picture ({' '.join(str(error).split())})") from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture, turned or mirrored as EXIF says; the very same if nothing is to be done or EXIF data are malformed.
+
+    Raises one of UNREADABLE if its pixels cannot be read.
+    """
+    image.load()
+    # Pillow's own exif_transpose writes the data anew, and fails where it can read but not write one of its other tags.
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # malformed data can raise anything; the pixels are whole
+        return image
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for key in ORIENTED_BY:  # else whoever looks at the orientation next turns it again
+        turned.info.pop(key, None)
+    return turned
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

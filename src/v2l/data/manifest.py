@@ -1,12 +1,13 @@
 """The picture manifest: one row a picture, the same columns for every data set."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from v2l.artifacts import read_rows
-from v2l.errors import ArtifactError
+from v2l.errors import ArtifactError, DataError
 
 COLUMNS = (
     "image_id",
@@ -28,6 +29,19 @@ PICTURES, FEWSHOT, CAPTION, VQA = "pictures", "fewshot", "caption", "vqa"
 # What the paper uses a data set's pictures for; pictures of any other source are for everything. Questions may be about
 # pictures of any source.
 USES = {"imagenet": PICTURES, "mini_imagenet": FEWSHOT, "coco": CAPTION, "vqa_v2": VQA}
+
+
+def check_unreadable(unreadable: Sequence[Mapping[str, str]], num_pictures: int, max_unreadable: int) -> None:
+    """Raises DataError if more pictures than allowed are unreadable. It names the first by its path, if it has one.
+
+    unreadable: of each image_id, reason and perhaps path.   num_pictures: with these.
+    """
+    if len(unreadable) > max_unreadable:
+        first = unreadable[0]
+        raise DataError(
+            f"{first.get('path', first['image_id'])}: not a readable picture ({first['reason']}); {len(unreadable)} of "
+            f"{num_pictures} pictures are unreadable, data.max_unreadable allows {max_unreadable}"
+        )
 
 
 def read_manifest(path: Path) -> pd.DataFrame:

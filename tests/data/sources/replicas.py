@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,11 @@ TENCH, GOLDFISH, CRANE = "n01440764", "n01443537", "n02012849"
 ILSVRC_IDS = {TENCH: 449, GOLDFISH: 450, CRANE: 7}
 VAL_WNIDS = (CRANE, TENCH, GOLDFISH, TENCH)
 DEVKIT = "ILSVRC2012_devkit_t12/data"
+# Orientation 6 and, as horizontal resolution, a text: Pillow reads it and cannot write it.
+ODD_EXIF = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack(
+    "<HHHL4sHHL4sL", 2, 0x0112, 3, 1, b"\6\0\0\0", 0x011A, 2, 4, b"abc\0", 0
+)
+NO_EXIF = b"Exif\0\0no TIFF!"
 
 
 def jpeg(seed: int = 0, mode: str = "RGB", size: tuple[int, int] = (24, 16), orientation: int = 1) -> bytes:

@@ -71,6 +71,14 @@ def test_archives_give_the_same_rows_and_bytes_as_folders(tmp_path: Path):
     assert tars.num_ignored == folders.num_ignored + 1  # notes.txt
 
 
+def test_empty_folders_beside_the_archives_are_passed_over(tmp_path: Path):
+    root = replicas.imagenet_tars(tmp_path)
+    expected = listing(root)
+    for split in ("train", "val"):
+        (root / split).mkdir()
+    assert listing(root) == expected
+
+
 def test_val_in_class_folders_needs_no_labels_and_gives_the_same_rows(tmp_path: Path):
     flat = listing(replicas.imagenet_folders(tmp_path / "a"), splits=["val"]).pictures
     for (name, content), wnid in zip(replicas.VAL.items(), replicas.VAL_WNIDS, strict=True):

@@ -1,9 +1,11 @@
+import errno
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pydantic import TypeAdapter
 
 from v2l.artifacts import read_json, read_rows
@@ -189,6 +191,25 @@ def test_questions_about_an_unreadable_picture_are_left_out(run: Callable[..., P
     assert read_json(folder / "report.json")["num_questions"] == 6
 
 
+def test_a_folder_that_may_not_be_entered_is_refused_by_name(
+    run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = replicas.mini_imagenet(tmp_path / "mini")
+    may_be_asked = Path.is_dir
+
+    def is_dir(path: Path) -> bool:
+        if path == root / "images":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return may_be_asked(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    message = (
+        r"mini/images: cannot be read \(Permission denied\); expected the files of the source mini_imagenet in .*mini$"
+    )
+    with pytest.raises(DataError, match=message):
+        run(source("mini_imagenet", root))
+
+
 def test_one_source_twice_is_refused(run: Callable[..., Path], tmp_path: Path):
     mini = source("mini_imagenet", replicas.mini_imagenet(tmp_path / "mini"))
     with pytest.raises(DataError, match=rf"its image_id mini_imagenet/{TENCH}/{TENCH}00000005 is that of .* too"):
@@ -219,6 +240,11 @@ class TestLook:
     def test_upright_pictures_are_not_rotated(self, tmp_path: Path, orientation: int):
         (tmp_path / "a.jpg").write_bytes(replicas.jpeg(orientation=orientation))
         assert not look(str(tmp_path / "a.jpg")).rotated
+
+    @pytest.mark.parametrize(("exif", "rotated"), [(replicas.ODD_EXIF, True), (replicas.NO_EXIF, False)])
+    def test_malformed_exif_data_cost_no_picture(self, tmp_path: Path, exif: bytes, rotated: bool):
+        Image.new("RGB", (16, 8)).save(tmp_path / "a.jpg", exif=exif, dpi=(72, 72))
+        assert look(str(tmp_path / "a.jpg")).rotated == rotated
 
     def test_a_picture_cut_short_is_unreadable_in_one_line(self, tmp_path: Path):
         (tmp_path / "a.jpg").write_bytes(replicas.jpeg(size=(64, 64))[:-500])

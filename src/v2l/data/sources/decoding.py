@@ -5,9 +5,9 @@ import io
 import warnings
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-from v2l.data.images import UNREADABLE, to_rgb
+from v2l.data.images import UNREADABLE, to_rgb, upright
 from v2l.data.sources.locator import open_picture
 from v2l.data.workers import end_with_parent
 
@@ -34,8 +34,9 @@ def look(path: str) -> Seen | str:
             content = file.read()
         with Image.open(io.BytesIO(content)) as image:
             mode, name = image.mode, image.format
-            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-            to_rgb(ImageOps.exif_transpose(image))
+            shown = upright(image)
+            rotated = shown is not image
+            to_rgb(shown)
     except UNREADABLE as error:
         return " ".join(str(error).split())
     return Seen(hashlib.sha256(content).hexdigest(), mode, name, rotated)

@@ -1,8 +1,8 @@
 """ImageNet-1K (ILSVRC 2012), as class folders or as the official archives; nothing is extracted.
 
 Training: ``train/n01440764/*.JPEG`` or ``ILSVRC2012_img_train.tar``. Validation: ``val/`` with class folders, ``val/``
-flat, or ``ILSVRC2012_img_val.tar``; the latter two need the devkit's labels. Where there is both, folders are read.
-Counts: Russakovsky et al., 2015, Table 2.
+flat, or ``ILSVRC2012_img_val.tar``; the latter two need the devkit's labels. Where there is both, folders are read
+unless they are empty. Counts: Russakovsky et al., 2015, Table 2.
 """
 
 from collections.abc import Iterator
@@ -83,7 +83,9 @@ def _by_class(root: Path, split: str, val_labels: Path | None) -> Iterator[tuple
                 raise DataError(f"{archive}: expected archives of the 1000 classes, n01440764.tar, found {wnid}.tar")
             yield wnid, found
     elif split == "val" and (folder.is_dir() or archive.is_file()):
-        where, found = (folder, scan_folder(folder)) if folder.is_dir() else (archive, scan_tar(archive))
+        where, found = folder, scan_folder(folder) if folder.is_dir() else Found({}, 0)
+        if not found.paths and archive.is_file():
+            where, found = archive, scan_tar(archive)
         if not found.paths:
             raise DataError(f"{where}: expected pictures{' or class folders' if where == folder else ''}, found none")
         yield from _sort_into_classes(found, read_val_labels(root, val_labels), where)

@@ -5,7 +5,7 @@ Sources are listed first, so that a wrong folder or count stops the stage before
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -15,7 +15,7 @@ import pandas as pd
 
 from v2l.artifacts import write_json, write_rows
 from v2l.config.sources import AnySourceConfig, SourcesConfig
-from v2l.data.manifest import COLUMNS
+from v2l.data.manifest import COLUMNS, check_unreadable
 from v2l.data.questions import COLUMNS as QUESTION_COLUMNS
 from v2l.data.sources.coco import list_coco
 from v2l.data.sources.decoding import Seen, look, start_worker
@@ -55,7 +55,7 @@ def pictures(manifest: Path, report: Path, questions: Path, config: SourcesConfi
                 tally.add(picture, seen)
         passed_over = {"num_ignored": listing.num_ignored, "num_shared": listing.num_shared}
         counts.append({"kind": source.kind, "root": str(source.root), **passed_over, **tally.record()})
-    _check_unreadable(unreadable, len(rows) + len(unreadable), config.max_unreadable)
+    check_unreadable(unreadable, len(rows) + len(unreadable), config.max_unreadable)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     write_rows(manifest, frame)
     asked = _readable_questions(listings, {entry["image_id"] for entry in unreadable})
@@ -67,7 +67,13 @@ def pictures(manifest: Path, report: Path, questions: Path, config: SourcesConfi
 
 
 def _list(source: AnySourceConfig) -> Listing:
-    listing = LISTERS[source.kind](source)
+    try:
+        listing = LISTERS[source.kind](source)
+    except OSError as error:  # even asking whether there is a file fails in a folder that may not be entered
+        raise DataError(
+            f"{error.filename or source.root}: cannot be read ({error.strerror}); expected the files of the source "
+            f"{source.kind} in {source.root}"
+        ) from None
     logger.info("%s: %d pictures of %s", source.root, len(listing.pictures), source.kind)
     return listing
 
@@ -107,15 +113,6 @@ def _look_at_all(pictures: Sequence[Picture], kind: str) -> Iterator[tuple[Pictu
         paths = (picture.path for picture in pictures)
         looks = zip(pictures, workers.map(look, paths, chunksize=PICTURES_PER_TASK), strict=True)
         yield from track(looks, f"reading {kind}", len(pictures), "pictures")
-
-
-def _check_unreadable(unreadable: Sequence[Mapping[str, str]], num_pictures: int, max_unreadable: int) -> None:
-    if len(unreadable) > max_unreadable:
-        first = unreadable[0]
-        raise DataError(
-            f"{first['path']}: not a readable picture ({first['reason']}); {len(unreadable)} of {num_pictures} "
-            f"pictures are unreadable, data.max_unreadable allows {max_unreadable}"
-        )
 
 
 def _readable_questions(listings: Iterable[Listing], unreadable: set[str]) -> pd.DataFrame:

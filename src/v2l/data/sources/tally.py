@@ -29,7 +29,8 @@ class Tally:
     def record(self) -> dict[str, Any]:
         """By the owners' split: number of pictures, classes with their numbers, and which split of the manifest it is.
 
-        formats: by content. All files are named as JPEG, so another format is a file with the wrong name.
+        formats: by content, in Pillow's words. All files are named as JPEG. MPO is a JPEG that holds several pictures,
+        as some cameras write it; any other format is a file with the wrong name.
         """
         return {
             "num_pictures": sum(self._modes.values()),
