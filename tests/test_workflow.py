@@ -8,7 +8,17 @@ import pytest
 from v2l.config.tree import load_config
 from v2l.errors import V2LError
 from v2l.stages import STAGES
-from v2l.workflow import asset_files, code_files, command, hold_lock, llm_files, merge_command, read_by, shard_option
+from v2l.workflow import (
+    asset_files,
+    code_files,
+    command,
+    hold_lock,
+    listed_episodes,
+    llm_files,
+    merge_command,
+    read_by,
+    shard_option,
+)
 
 HOLD = """
 import sys, time
@@ -58,13 +68,22 @@ def test_model_from_elsewhere_has_no_embedded_files(repository: Path) -> None:
     assert llm_files(elsewhere) == []
 
 
+def test_lists_of_episodes_are_files_of_the_graph(repository: Path) -> None:
+    config = load_config(repository / "config" / "smoke.yaml")
+    assert listed_episodes(config) == []
+    listed = {"release": [Path("lists/2_way_1_shot.csv"), Path("lists/5_way_1_shot.csv")]}
+    listing = config.model_copy(update={"episodes": config.episodes.model_copy(update=listed)})
+    assert listed_episodes(listing) == ["lists/2_way_1_shot.csv", "lists/5_way_1_shot.csv"]
+
+
 def test_command_has_the_stages_names_for_what_the_rule_has() -> None:
     assert command("train") == (
         "v2l train --config {CONFIG} --name {wildcards.name} --manifest {input.manifest} --networks {input.networks}"
         " --features {input.features} --embeddings {input.embeddings} --global-vectors {input.global_vectors}"
         " --llm-embeddings {input.llm_embeddings} --tokenizer {output.tokenizer} --curves {output.curves} --log {log}"
     )
-    assert "--needs {input.needs}" in command("caption")
+    for name, needs in {"caption": True, "episodes": True, "claims": False, "train": False}.items():
+        assert ("--needs {input.needs}" in command(name)) == needs
     assert command("caption").endswith("--predictions {output.predictions} {params.shard} --log {log}")
     assert "--folder {params.folder}" in command("tables")
 

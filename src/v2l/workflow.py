@@ -68,7 +68,7 @@ def command(name: str) -> str:
     stage = STAGES[name]
     words = [f"v2l {name} --config {{CONFIG}}"]
     words += [f"--{option} {{wildcards.{option}}}" for option in stage.options]
-    words += ["--needs {input.needs}"] if "llm" in stage.params.values() and stage.compute else []
+    words += ["--needs {input.needs}"] if stage.reads_named_files else []
     words += [f"--{_dashed(key)} {{input.{key}}}" for key in stage.inputs]
     words += [
         f"--{_dashed(key)} {{params.folder}}" if key == "folder" else f"--{_dashed(key)} {{output.{key}}}"
@@ -116,6 +116,11 @@ def asset_files(asset: str) -> list[str]:
 def llm_files(config: Config) -> list[str]:
     """The files of an embedded LLM; nothing for a model from elsewhere."""
     return asset_files("llm") if config.llm.source == EMBEDDED_LLM else []
+
+
+def listed_episodes(config: Config) -> list[str]:
+    """The release's lists of episodes; nothing where episodes are drawn."""
+    return [str(path) for path in config.episodes.release or []]
 
 
 def release_files(config: Config) -> list[str]:

@@ -5,12 +5,14 @@ rule episodes:
     input:
         code=suite.code_files("episodes"),
         manifest=MANIFEST,
+        needs=suite.listed_episodes(SUITE),
     output:
         episodes=f"{RESULTS}/data/episodes.parquet",
     params:
         parameters("episodes"),
     log:
         f"{RESULTS}/logs/episodes.log",
+    priority: 3
     shell:
         suite.command("episodes")
 

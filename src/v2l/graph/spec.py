@@ -53,6 +53,11 @@ class Stage:
     shared_batch: str = ""
     shards: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def reads_named_files(self) -> bool:
+        """Whether it reads what the configuration names, an LLM or lists of episodes; rules call it ``needs``."""
+        return (self.compute and "llm" in self.params.values()) or "episodes" in self.params.values()
+
 
 def result(path: str, description: str, optional: bool = False, each: str = "") -> Spec:
     """A file of a run."""
