@@ -1,4 +1,4 @@
-"""FID is torchmetrics' own, on weights of a file; here random ones, as the real ones are not embedded."""
+"""Features of torchmetrics' FID, with weights of a file; here random ones, as the real ones are not embedded."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from v2l.errors import ArtifactError
-from v2l.metrics.frechet import frechet_distance
 from v2l.models.inception import load_inception
 
 
@@ -29,18 +28,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_distance_of_its_features_is_fid(weights: Path) -> None:
-    generator = torch.Generator().manual_seed(1)
-    originals = torch.randint(256, (6, 3, 40, 40), generator=generator, dtype=torch.uint8)
-    others = torch.randint(128, (6, 3, 40, 40), generator=generator, dtype=torch.uint8)
+def test_features_are_those_of_fid(weights: Path) -> None:
+    """The distance of features is torchmetrics' too: tests/metrics/test_frechet.py."""
+    pictures = torch.randint(256, (3, 3, 40, 40), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     fid = FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights))
-    fid.update(originals, real=True)
-    fid.update(others, real=False)
-    network = load_inception(weights)
     with torch.inference_mode():
-        features = [network(pictures / 255).numpy() for pictures in (originals, others)]
-    # torchmetrics takes eigenvalues of a product of covariances in float32
-    assert frechet_distance(*features) == pytest.approx(float(fid.compute()), rel=1e-3)
+        features, expected = load_inception(weights)(pictures / 255), fid.inception(pictures)
+    assert features.shape == (3, 2048)
+    assert torch.equal(features, expected)
 
 
 def test_weights_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:

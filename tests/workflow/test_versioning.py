@@ -220,7 +220,7 @@ def test_damaged_cache_object_makes_one_stage_run_again(clone: Checkout) -> None
     file.unlink()
     clone.run("dvc", "checkout", "-q", check=False)
     assert "semantics" in clone.planned_rules()
-    clone.snakemake()
+    clone.snakemake("--", "results/smoke/semantics/rows.parquet")
     assert clone.planned_rules() == set()
     assert "rows.parquet" not in clone.run("v2l", "review", *CONFIG).stderr
 
@@ -228,15 +228,15 @@ def test_damaged_cache_object_makes_one_stage_run_again(clone: Checkout) -> None
 @pytest.mark.parametrize(
     ("command", "how"),
     [
-        (("snakemake", "--configfile", "config/smoke.yaml"), signal.SIGKILL),
-        (("dvc", "repro"), signal.SIGKILL),
-        (("dvc", "repro"), signal.SIGINT),
+        (("snakemake", "--configfile", "config/smoke.yaml", "--", "caption_metrics"), signal.SIGKILL),
+        (("dvc", "repro", "caption"), signal.SIGKILL),
+        (("dvc", "repro", "caption"), signal.SIGINT),
     ],
 )
 def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[str, ...], how: signal.Signals) -> None:
     before = (clone.results / "caption" / "metrics.json").read_bytes()
     expected = read_json(clone.results / "digests.json")["files"]["caption/predictions.parquet"]
-    append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "in_context.py")  # of captions and of answers
+    append("# x\n")(clone.root / "src" / "v2l" / "experiments" / "caption.py")
     program = str(Path(clone.root / ".venv" / "bin" / command[0]))
     running = subprocess.Popen(
         [program, *command[1:]], cwd=clone.root, env=clone.environment(), start_new_session=True,
@@ -277,8 +277,7 @@ def test_second_run_in_the_same_folder_is_told_so(clone: Checkout) -> None:
 def test_verification_against_the_snapshot(clone: Checkout) -> None:
     assert "have the bytes of the snapshot in HEAD" in clone.run("v2l", "verify", *CONFIG).stdout
     clone.edit("semantics.max_images", 8)
-    clone.snakemake()
-    clone.run("v2l", "record", *CONFIG)
+    clone.snakemake("--", "semantics_metrics")
     failed = clone.run("v2l", "verify", *CONFIG, check=False)
     assert failed.returncode == 1
     assert "semantics: clip / order_1 / Kg=5" in failed.stdout
