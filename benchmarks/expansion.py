@@ -19,21 +19,22 @@ def main() -> None:
     llm = contest_llm(chosen, config, runtime)
     prompt = config.vocab.expand.prompt
     order = np.random.default_rng(0).permutation(llm.vocab_size).tolist()
-    llm.token_texts  # noqa: B018 - decoded once, whichever way comes first
+
+    texts = (prompt.removesuffix(" "), prompt)
+    after_blank, after_other = ((*llm.start_ids, *ids) for ids in llm.tokenize(texts))
+    before = [after_blank if text.startswith(" ") else after_other for text in llm.token_texts]
 
     def suite(count: int) -> tuple[list[list[int]], float]:
-        return expand_tokens(llm, prompt, order[:count]).tolist(), forward_flops(llm, 2 * count, 2 * count)
+        reads = [(2, len(before[token_id])) for token_id in order[:count]]
+        return expand_tokens(llm, prompt, order[:count]).tolist(), forward_flops(llm, reads, 2 * count)
 
     def plain(count: int) -> tuple[list[list[int]], float]:
-        texts = (prompt.removesuffix(" "), prompt)
-        after_blank, after_other = ((*llm.start_ids, *ids) for ids in llm.tokenize(texts))
-        rows, tokens = [], 0
+        rows, reads = [], []
         for token_id in order[:count]:
-            before = after_blank if llm.token_texts[token_id].startswith(" ") else after_other
-            request = Request(((*before, token_id),), Free(MAX_ORDER - 1))
+            request = Request(((*before[token_id], token_id),), Free(MAX_ORDER - 1))
             rows.append([token_id, *answer_one_by_one(llm, [request])[0]])
-            tokens += len(before) + 2
-        return rows, forward_flops(llm, tokens, 2 * count)
+            reads.append((request.num_prompt_tokens + 1, 0))
+        return rows, forward_flops(llm, reads, 2 * count)
 
     table = Table("Vocabulary expansion", "tokens", lambda ours, theirs: equal_rows(ours, theirs, "trigrams"))
     compete(

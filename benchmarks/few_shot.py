@@ -17,7 +17,7 @@ from v2l.models.llm import Llm
 from v2l.models.llm_generation import Request
 
 from .common.contest import Table, Way, compete, contest_llm, equal_rows, options, prepare
-from .common.llm_work import answer_one_by_one, engine_flops, forward_flops
+from .common.llm_work import answer_one_by_one, answer_reads, engine_flops, forward_flops
 
 RUN = "v2l"
 MAX_ORDER = 3  # tokens of a word
@@ -37,9 +37,8 @@ def main() -> None:
     def plain(count: int) -> tuple[list[list[int]], float]:
         asked = [request for episode in requests[:count] for request in episode]
         answers = answer_one_by_one(llm, asked)
-        generated = sum(map(len, answers))
-        tokens = sum(request.num_prompt_tokens for request in asked) + generated - len(asked)
-        return answers, forward_flops(llm, tokens, generated)
+        whole = [(request.num_prompt_tokens, 0) for request in asked]
+        return answers, forward_flops(llm, [*whole, *answer_reads(asked, answers)], sum(map(len, answers)))
 
     table = Table("Few-shot classification", "episodes", lambda ours, theirs: equal_rows(ours, theirs, "answers"))
     compete(

@@ -30,7 +30,7 @@ def main() -> None:
         return 2.0 * count * NUM_TEXTS * dim
 
     def suite(count: int) -> tuple[Tensor, float]:
-        return nearest_counts(features[:count], candidates, NUM_TEXTS, top_k, runtime.device), flops(count)
+        return nearest_counts(features, torch.arange(count), candidates, NUM_TEXTS, top_k, runtime.device), flops(count)
 
     def plain(count: int) -> tuple[tuple[int, Tensor], float]:
         similarity = features[:count].to(runtime.device) @ texts.to(runtime.device).T

@@ -13,7 +13,7 @@ from v2l.experiments.windows import Job, Restorer, draw_variants
 from v2l.prompts.restore import RestorationPrompt
 
 from .common.contest import Table, Way, compete, contest_llm, equal_rows, options, prepare
-from .common.llm_work import answer_one_by_one, forward_flops
+from .common.llm_work import answer_one_by_one, answer_reads, forward_flops
 
 GRID, TASK = 16, "inpainting"
 PROTOCOL = RestoreProtocol(inpainting=Region(top=8, left=4, height=1, width=8))
@@ -32,22 +32,23 @@ def main() -> None:
 
     def suite(count: int) -> tuple[list[list[int]], float]:
         restored, rows = restorer.restore(jobs[:count], lambda _: None)
-        own = sum(row["num_prompt_tokens"] - instruction for row in rows)
-        tokens = own + instruction * len(windows) + len(rows) * (PROTOCOL.num_predicted - 1)
-        return [each.tolist() for each in restored], forward_flops(llm, tokens, len(rows) * PROTOCOL.num_predicted)
+        once = [(instruction, 0)] * len(windows)
+        own = [(row["num_prompt_tokens"] + PROTOCOL.num_predicted - 1 - instruction, instruction) for row in rows]
+        flops = forward_flops(llm, [*once, *own], len(rows) * PROTOCOL.num_predicted)
+        return [each.tolist() for each in restored], flops
 
     def plain(count: int) -> tuple[list[list[int]], float]:
-        restored, tokens, generated = [], 0, 0
+        restored, reads, generated = [], [], 0
         for job in jobs[:count]:
             variants, current = draw_variants(job, PROTOCOL, llm.vocab_size, config.seed), job.degraded.copy()
             for window in windows:
                 request = restorer.request(job, variants, window, current)
-                (answer,) = answer_one_by_one(llm, [request])
-                current[list(window)] = answer
-                tokens += request.num_prompt_tokens + len(answer) - 1
-                generated += len(answer)
+                answers = answer_one_by_one(llm, [request])
+                current[list(window)] = answers[0]
+                reads += [(request.num_prompt_tokens, 0), *answer_reads([request], answers)]
+                generated += len(answers[0])
             restored.append(current.tolist())
-        return restored, forward_flops(llm, tokens, generated)
+        return restored, forward_flops(llm, reads, generated)
 
     table = Table("Restoration", "pictures", lambda ours, theirs: equal_rows(ours, theirs, "restored maps"))
     compete(

@@ -120,7 +120,7 @@ def _measured(way: Way, items: int, unit: str, runtime: Runtime) -> tuple[Any, M
     reset_peak_memory(runtime.device)
     seconds = seconds_of(lambda: outcomes.append(way.work(items)), runtime.device, warm_up=False)
     result, flops = outcomes[0]
-    return result, Measured({unit: items}, seconds, flops, peak_memory(runtime.device))
+    return result, Measured({unit: items}, flops, seconds, peak_memory(runtime.device))
 
 
 def _line(name: str, measured: Measured, unit: str, peak: float) -> str:

@@ -1,6 +1,6 @@
 """FLOPs of a language model's work, and answering one prompt at a time, as a script with transformers would."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,24 +9,37 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from v2l.models.llm import Llm
 from v2l.models.llm_generation import Request
 
+Read = tuple[int, int]  # of how many tokens, after how many
 
-def tokens_read(requests: Sequence[Request]) -> int:
-    """Prompt tokens that the engine reads: what prompts begin with in common, once."""
+
+def prompt_reads(requests: Sequence[Request]) -> list[Read]:
+    """What the engine reads of prompts: what they begin with in common, once."""
     beginnings = {request.segments[:k] for request in requests for k in range(1, len(request.segments) + 1)}
-    return sum(len(beginning[-1]) for beginning in beginnings)
+    return [(len(last), sum(map(len, before))) for *before, last in beginnings]
 
 
-def forward_flops(llm: Llm, tokens: int, logits: int) -> float:
-    """Of the linear layers, for so many tokens read and rows of logits; attention is left out."""
-    head = llm.model.get_output_embeddings()
+def answer_reads(requests: Sequence[Request], answers: Sequence[Sequence[int]]) -> list[Read]:
+    """What is read of answers: all ids but the last."""
+    pairs = zip(requests, answers, strict=True)
+    return [(len(answer) - 1, request.num_prompt_tokens) for request, answer in pairs]
+
+
+def forward_flops(llm: Llm, reads: Iterable[Read], logits: int) -> float:
+    """Of the linear layers and of attention, in which a token sees those before it and itself, for so many rows of
+    logits."""
+    config, head = llm.model.config, llm.model.get_output_embeddings()
     inner = sum(each.weight.numel() for each in llm.model.modules() if isinstance(each, nn.Linear) and each is not head)
-    return 2.0 * (inner * tokens + head.weight.numel() * logits)
+    tokens = seen = 0
+    for count, past in reads:
+        tokens += count
+        seen += count * past + count * (count + 1) // 2
+    attention = 2 * config.num_hidden_layers * config.num_attention_heads * config.head_dim  # weigh, then add values
+    return 2.0 * (inner * tokens + attention * seen + head.weight.numel() * logits)
 
 
 def engine_flops(llm: Llm, requests: Sequence[Request], answers: Sequence[Sequence[int]]) -> float:
-    """Of the engine's work for these answers: shared beginnings are read once, an answer's last id never."""
-    generated = sum(map(len, answers))
-    return forward_flops(llm, tokens_read(requests) + generated - len(requests), generated)
+    """Of the engine's work for these answers."""
+    return forward_flops(llm, [*prompt_reads(requests), *answer_reads(requests, answers)], sum(map(len, answers)))
 
 
 class _Complete(StoppingCriteria):

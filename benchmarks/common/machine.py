@@ -20,8 +20,8 @@ class Measured:
     """
 
     items: Mapping[str, float]
+    flops: float | None
     seconds: float
-    flops: float | None = None
     memory_bytes: int | None = None
     fp32: bool = False
 

@@ -19,7 +19,8 @@ class Size:
     """vocabulary: tokens of the LLM and of the local codebook.   codebook: rows of the global codebook.
 
     tokenizer: what differs from the configured one.   clip: an open_clip model by its sizes; None: the configured one.
-    batch, image_batch, batch_tokens: None takes the configuration's.   matrix_side: of the product that sets the peak.
+    batch, image_batch, batch_tokens: None takes the configured, for pictures CLIP's own.   matrix_side: of the product
+    that sets the peak.
     Work of each measurement: steps (training, LoRA), passes (CLIP, encoder, decoder), tokens (expansion), episodes,
     windowed (pictures whose windows are filled one after the other), items (captions, questions), masked (pictures).
     """

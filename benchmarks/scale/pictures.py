@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from v2l.clip.pictures import PASS_PICTURES as PASS_IMAGES
 from v2l.config.tokenizer import TokenizerConfig
 from v2l.config.tree import Config
 from v2l.data.images import to_tensor
@@ -26,11 +28,13 @@ from v2l.training.pictures import TrainingPictures
 from v2l.training.train import make_trainer
 from v2l.training.trainer import Trainer
 
-from ..common.machine import Measured, peak_memory, reset_peak_memory, seconds_of
+from ..common.machine import Measured, peak_memory, reset_peak_memory
 from ..common.sizes import Size
 from ..common.stand_ins import random_clip, write_networks
 
 TEXTS_A_PASS = 256  # several of open_clip's own passes
+
+Clock = Callable[[Callable[[], object], int], float]  # seconds that work takes, done so many times
 
 
 def configured_tokenizer(config: Config, size: Size) -> TokenizerConfig:
@@ -39,15 +43,16 @@ def configured_tokenizer(config: Config, size: Size) -> TokenizerConfig:
 
 
 def measure_pictures(
-    config: Config, size: Size, runtime: Runtime, gpus: int, folder: Path
+    config: Config, size: Size, runtime: Runtime, gpus: int, folder: Path, clock: Clock
 ) -> Iterator[tuple[str, Measured]]:
     """Training with and without stored image features, CLIP's two towers, the encoder, the decoder with its measures.
 
-    A batch is one GPU's share; time spent on averaging gradients between GPUs is not in it.
+    A batch is one GPU's share; time spent on averaging gradients between GPUs is not in it. FLOPs are counted over one
+    time that work is done, before it is timed.
     """
     clip = OpenClip(random_clip(config.clip, size, folder), runtime)
     networks = write_networks(folder)
-    yield from _measure_clip(clip, size, runtime)
+    yield from _measure_clip(clip, size, clock)
     sizes, batch = configured_tokenizer(config, size), size.batch or max(1, config.train.batch_size // gpus)
     generator = np.random.default_rng(0)
     side = sizes.image_size_px
@@ -57,30 +62,46 @@ def measure_pictures(
     sources = Sources({"embeddings": torch.randn(size.vocabulary, clip.dim), "global_vectors": codebook})
     lpips = Lpips(networks, config.train.perceptual_net)
     trainer = make_trainer(sources, pictures, lpips, config.train, sizes, config.seed, runtime)
-    yield from _measure_training(trainer, pictures, codebook, clip, size, batch)
+    yield from _measure_training(trainer, pictures, codebook, clip, size, batch, clock)
     tokenizer = trainer.tokenizer.eval().requires_grad_(False)
     del trainer, lpips
-    yield from _measure_tokenizer(tokenizer, codebook, Measures.load(networks, runtime.device), size, runtime)
+    yield from _measure_tokenizer(tokenizer, codebook, Measures.load(networks, runtime.device), size, runtime, clock)
 
 
-def _measure_clip(clip: OpenClip, size: Size, runtime: Runtime) -> Iterator[tuple[str, Measured]]:
-    pixels = torch.rand(size.image_batch or runtime.image_batch, 3, clip.size_px, clip.size_px)
-    yield "clip images", _measured(lambda: clip.encode_image(pixels), "pictures", len(pixels), size, runtime)
+def _measure_clip(clip: OpenClip, size: Size, clock: Clock) -> Iterator[tuple[str, Measured]]:
+    pixels = torch.rand(size.image_batch or PASS_IMAGES, 3, clip.size_px, clip.size_px)
+    yield "clip images", _measured(lambda: clip.encode_image(pixels), "pictures", len(pixels), size, clock)
     texts = [f"a photo of a w{i}." for i in range(TEXTS_A_PASS if size.clip is None else len(pixels))]
-    yield "clip texts", _measured(lambda: clip.encode_text(texts), "texts", len(texts), size, runtime)
+    yield "clip texts", _measured(lambda: clip.encode_text(texts), "texts", len(texts), size, clock)
 
 
 def _measured(
-    work: Callable[[], object], unit: str, items: int, size: Size, runtime: Runtime, fp32: bool = False
+    work: Callable[[], object], unit: str, items: int, size: Size, clock: Clock, fp32: bool = False
 ) -> Measured:
-    with FlopCounterMode(display=False) as counter:
-        work()
-    seconds = seconds_of(work, runtime.device, size.passes)
-    return Measured({unit: items * size.passes}, seconds, counter.get_total_flops() * size.passes, fp32=fp32)
+    flops = _flops_of(work) * size.passes
+    return Measured({unit: items * size.passes}, flops, clock(work, size.passes), fp32=fp32)
+
+
+def _flops_of(work: Callable[[], object]) -> int:
+    """As torch counts them, with attention spelt out: of fused kernels it knows some."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            work()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops()
 
 
 def _measure_training(
-    trainer: Trainer, pictures: TrainingPictures, codebook: torch.Tensor, clip: OpenClip, size: Size, batch: int
+    trainer: Trainer,
+    pictures: TrainingPictures,
+    codebook: torch.Tensor,
+    clip: OpenClip,
+    size: Size,
+    batch: int,
+    clock: Clock,
 ) -> Iterator[tuple[str, Measured]]:
     """The inside of `v2l.training.loop.fit`, with the discriminator, as nearly all of the paper's steps are."""
     device, config, numbers = trainer.runtime.device, trainer.config, count()
@@ -99,16 +120,14 @@ def _measure_training(
         float(terms["total"])  # fit looks at it after every step
 
     for name, cached in (("training, features cached", True), ("training, features not cached", False)):
-        with FlopCounterMode(display=False) as counter:
-            step(cached)
+        flops = _flops_of(partial(step, cached)) * size.steps
         reset_peak_memory(device)
-        seconds = seconds_of(partial(step, cached), device, size.steps)
-        flops = counter.get_total_flops() * size.steps
-        yield name, Measured({"pictures": batch * size.steps}, seconds, flops, peak_memory(device))
+        seconds = clock(partial(step, cached), size.steps)
+        yield name, Measured({"pictures": batch * size.steps}, flops, seconds, peak_memory(device))
 
 
 def _measure_tokenizer(
-    tokenizer: ImageTokenizer, codebook: torch.Tensor, measures: Measures, size: Size, runtime: Runtime
+    tokenizer: ImageTokenizer, codebook: torch.Tensor, measures: Measures, size: Size, runtime: Runtime, clock: Clock
 ) -> Iterator[tuple[str, Measured]]:
     """In fp32 and in the stages' own passes. VGG16 stands in for Inception, which has weights of its own."""
     device, side = runtime.device, tokenizer.config.image_size_px
@@ -117,7 +136,7 @@ def _measure_tokenizer(
     def encode() -> np.ndarray:
         return encode_pictures(tokenizer, images, device)
 
-    yield "local tokens", _measured(encode, "pictures", len(images), size, runtime, fp32=True)
+    yield "local tokens", _measured(encode, "pictures", len(images), size, clock, fp32=True)
     ids = torch.from_numpy(encode()[:PASS_PICTURES]).to(device)
     vectors = codebook[: tokenizer.config.num_global].expand(PASS_PICTURES, -1, -1).to(device)
     originals = to_tensor(images[:PASS_PICTURES]).to(device)
@@ -129,4 +148,4 @@ def _measure_tokenizer(
         measures.features(originals)
         measures.features(decoded)
 
-    yield "decoding and measures", _measured(decode, "pictures", PASS_PICTURES, size, runtime, fp32=True)
+    yield "decoding and measures", _measured(decode, "pictures", PASS_PICTURES, size, clock, fp32=True)

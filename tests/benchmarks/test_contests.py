@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.common.sizes import SIZES
 from benchmarks.common.stand_ins import random_llm
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from v2l.models.llm import Llm
 from v2l.models.llm_decoding import Free, OneOf
@@ -89,25 +91,46 @@ def test_command_names_what_it_cannot_do(
     assert last.endswith("error: expected --items of 8 or more, --plain-items and --threads of 1 or more")
 
 
-def flops_of_linear_layers(llm: Llm, counter: FlopCounterMode) -> int:
-    names = {name for name, module in llm.model.named_modules() if isinstance(module, nn.Linear)}
-    counts = {name.partition(".")[2]: sum(each.values()) for name, each in counter.get_flop_counts().items()}
-    return sum(counts[name] for name in names)
+def counted_flops(llm: Llm, counter: FlopCounterMode) -> int:
+    """Of the linear layers and of attention without its rotations."""
+    counts = {name.partition(".")[2]: each for name, each in counter.get_flop_counts().items()}
+    layers = [name for name, module in llm.model.named_modules() if isinstance(module, nn.Linear | LlamaAttention)]
+    inside = [f"{name}.{each}_proj" for name in layers if name.endswith("self_attn") for each in "qkvo"]
+    return sum(sum(counts[name].values()) for name in layers) - sum(sum(counts[name].values()) for name in inside)
 
 
-def test_flops_of_a_forward_pass_are_those_that_torch_counts(llm: Llm) -> None:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        llm.model(input_ids=torch.zeros(3, 5, dtype=torch.int64), use_cache=False, logits_to_keep=2)
-    assert forward_flops(llm, 15, 6) == flops_of_linear_layers(llm, counter)
+@pytest.fixture
+def eager(llm: Llm) -> Iterator[Llm]:
+    """The LLM with attention as plain products, which torch counts."""
+    before = llm.model.config._attn_implementation
+    llm.model.set_attn_implementation("eager")
+    yield llm
+    llm.model.set_attn_implementation(before)
 
 
-def test_flops_of_the_engine_are_those_that_torch_counts(llm: Llm) -> None:
+def test_flops_of_a_token_after_others_are_those_that_torch_counts(eager: Llm) -> None:
+    with torch.no_grad():
+        cache = eager.model(input_ids=torch.zeros(3, 5, dtype=torch.int64)).past_key_values
+        with FlopCounterMode(display=False) as counter:
+            eager.model(input_ids=torch.zeros(3, 1, dtype=torch.int64), past_key_values=cache, logits_to_keep=1)
+    assert forward_flops(eager, 3 * [(1, 5)], 3) == counted_flops(eager, counter)
+
+
+def test_tokens_read_together_see_what_they_would_see_one_by_one(llm: Llm) -> None:
+    one_by_one = [(1, past) for past in range(4, 11)]
+    assert forward_flops(llm, [(7, 4)], 2) == forward_flops(llm, one_by_one, 2)
+
+
+def test_flops_of_the_engine_are_those_of_all_that_it_reads(llm: Llm) -> None:
     shared = (0, 5, 6, 7)
     requests = [Request((shared, (8, 9, number)), Free(3)) for number in range(10, 14)]
-    with FlopCounterMode(display=False) as counter:
-        answers = llm.answer(requests)
-    beginning = forward_flops(llm, 0, 2)  # whose logits nobody asked for, two rows as one would be read otherwise
-    assert flops_of_linear_layers(llm, counter) == engine_flops(llm, requests, answers) + beginning
+    found = []
+    counting = llm.model.get_input_embeddings().register_forward_pre_hook(lambda _, ids: found.append(ids[0].numel()))
+    answers = llm.answer(requests)
+    counting.remove()
+    reads = [(4, 0), *4 * [(3, 4)], *4 * [(2, 7)]]  # the beginning, what follows, all of an answer but its last id
+    assert engine_flops(llm, requests, answers) == forward_flops(llm, reads, 12)
+    assert sum(found) == sum(count for count, _ in reads)
 
 
 def test_one_by_one_gives_the_answers_of_the_rules(llm: Llm) -> None:

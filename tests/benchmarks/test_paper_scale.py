@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from benchmarks.common.llm_work import tokens_read
+from benchmarks.common.llm_work import prompt_reads
 from benchmarks.common.machine import Measured
 from benchmarks.common.sizes import LLAMA2_7B, LLAMA2_PARAMETERS, SIZES
 from benchmarks.common.stand_ins import random_llm, words
@@ -88,7 +88,7 @@ def total_read(requests: Sequence, llm: Llm) -> int:
     for request in requests:
         by_episode.setdefault(",".join(request.name.split(",")[:2]), []).append(request)
     read = [Generation(llm.model, family, llm.vocab_size, 512).num_tokens for family in by_episode.values()]
-    assert read == [tokens_read(family) for family in by_episode.values()]
+    assert read == [sum(count for count, _ in prompt_reads(family)) for family in by_episode.values()]
     return sum(read)
 
 
@@ -153,7 +153,7 @@ def test_few_shot_pictures_are_no_more_than_episodes_show(paper: Config):
 def test_the_row_of_training_by_hand(paper: Config, llm: Llm):
     """100 epochs of 1,281,167 pictures with six tokenizers at 250 pictures a second."""
     (row,) = [row for row in table.rows(paper, LENGTHS, llm) if row.stage == "train"]
-    measured = {"training, features cached": Measured({"pictures": 500.0}, seconds=2.0)}
+    measured = {"training, features cached": Measured({"pictures": 500.0}, None, seconds=2.0)}
     assert row.amount == 768_700_200
     assert row.hours(measured) == pytest.approx(854.111, abs=1e-3)
     assert row.hours({}) is None
@@ -165,7 +165,7 @@ def test_the_row_of_training_by_hand(paper: Config, llm: Llm):
 
 def test_larger_models_take_longer_by_their_parameters(paper: Config, llm: Llm):
     stages = {row.stage: row for row in table.rows(paper, LENGTHS, llm)}
-    measured = {"restoration": Measured({"prompt tokens": 1e6}, seconds=100.0)}
+    measured = {"restoration": Measured({"prompt tokens": 1e6}, None, seconds=100.0)}
     hours = {name: stages[f"restore, {name}"].hours(measured) for name in ("v2l", "v2l_13b", "v2l_70b")}
     assert hours["v2l_13b"] / hours["v2l"] == pytest.approx(13_015_864_320 / 6_738_415_616)
     assert hours["v2l_70b"] / hours["v2l"] == pytest.approx(68_976_648_192 / 6_738_415_616)
@@ -231,7 +231,7 @@ def test_a_tiny_run_measures_everything_that_the_table_needs(repository: Path, t
     assert done.stdout.endswith("GPU hours need a run with --size paper on a GPU.\n")
     stored = json.loads((tmp_path / "out.json").read_text())
     measured = {
-        name: Measured(each["items"], each["seconds"], each["flops"]) for name, each in stored["measured"].items()
+        name: Measured(each["items"], each["flops"], each["seconds"]) for name, each in stored["measured"].items()
     }
     counted = table.rows(paper, counts.Lengths(), llm)
     assert all(row.hours(measured) > 0 for row in counted)
@@ -241,6 +241,28 @@ def test_a_tiny_run_measures_everything_that_the_table_needs(repository: Path, t
     assert {row["gpu_hours"] for row in stored["stages"]} == {None}
     caching = [measured[f"training, features {word}"] for word in ("cached", "not cached")]
     assert caching[1].flops > caching[0].flops
+
+
+def test_planned_hours_are_flops_at_the_rates_taken_for_granted(
+    repository: Path, paper: Config, llm: Llm, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
+):
+    monkeypatch.chdir(repository)
+    stored = tmp_path / "plan.json"
+    words = ["--config", "config/paper.yaml", "--size", "tiny", "--plan", "120", "10", "--json", str(stored)]
+    monkeypatch.setattr(sys, "argv", [MODULE, *words])
+    importlib.import_module(MODULE).main()
+    output, found = capsys.readouterr().out, json.loads(stored.read_text())["planned"]
+    assert output.startswith("Not measured: FLOPs at 120 TFLOP/s, in fp32 10; sizes: tiny\n")
+    for each in found.values():
+        assert each["seconds"] == pytest.approx(each["flops"] / (1e13 if each["fp32"] else 1.2e14), rel=1e-12)
+    # A picture of CLIP: four patches and the class token through one block 32 wide, with two heads, to 16 numbers.
+    patches, block, attention, head = 4 * 3 * 16**2 * 32, 5 * 12 * 32**2, 2 * 5 * 5 * 32, 32 * 16
+    clip = found["clip images"]
+    assert clip["flops"] / clip["items"]["pictures"] == 2 * (patches + block + attention + head)
+    measured = {name: Measured(each["items"], each["flops"], each["seconds"]) for name, each in found.items()}
+    counted = table.rows(paper, counts.Lengths(), llm)
+    assert output.endswith(f"\n{table.hours_table(counted, measured)}\n")
+    assert None not in [row.hours(measured) for row in counted]
 
 
 @pytest.mark.parametrize(
