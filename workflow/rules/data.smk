@@ -11,6 +11,7 @@ rule episodes:
         parameters("episodes"),
     log:
         f"{RESULTS}/logs/episodes.log",
+    priority: 3
     shell:
         suite.command("episodes")
 
