@@ -59,7 +59,7 @@ def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runt
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"runtime.device: {name!r} cannot be used here ({str(error).splitlines()[0]})") from None
     torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False  # torch's default; fp32 is asked for where ids hang on the last bits
+    torch.backends.cudnn.allow_tf32 = False  # True by default; ids hang on the last bits of fp32
     bfloat16 = precision == "bf16" or (precision == "auto" and _fast_in_bfloat16(device))
     return Runtime(
         device=device,

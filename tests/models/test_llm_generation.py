@@ -23,6 +23,7 @@ from transformers import (
     Starcoder2Config,
 )
 
+from v2l.models import llm_passes
 from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Generation, Request, shared_segments
 
@@ -137,7 +138,14 @@ class Passes:
         self._hook.remove()
 
 
+@pytest.fixture(params=[llm_passes.PACKED_TOKENS, 8])
+def packed_tokens(request, monkeypatch):
+    """Packs behind histories of so many tokens on, as many tokens in each; these prompts are shorter than the first."""
+    monkeypatch.setattr(llm_passes, "PACKED_TOKENS", request.param)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.usefixtures("packed_tokens")
 def test_answers_equal_a_plain_loop_over_every_request(name):
     model = make_model(ARCHITECTURES[name])
     requests = make_requests()
@@ -145,6 +153,7 @@ def test_answers_equal_a_plain_loop_over_every_request(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures("packed_tokens")
 def test_batch_size_changes_no_answer(dtype):
     model = make_model(ARCHITECTURES["llama"], dtype)
     requests = make_requests()

@@ -1,37 +1,18 @@
-"""Short reads behind a long history share a sequence, and change nothing by it."""
+"""Short reads behind a long history share a sequence; that it changes no answer: test_llm_generation."""
 
 import pytest
-import torch
 
 from v2l.models import llm_passes
 from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Request
 
-from .test_llm_generation import ARCHITECTURES, Passes, make_model, make_requests, plain_answer, run
+from .test_llm_generation import ARCHITECTURES, Passes, make_model, plain_answer, run
 
 
 @pytest.fixture
 def packed_early(monkeypatch):
     """Packs behind histories of eight tokens on, as many tokens as that in each."""
     monkeypatch.setattr(llm_passes, "PACKED_TOKENS", 8)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.usefixtures("packed_early")
-def test_answers_equal_a_plain_loop_over_every_request(name):
-    model = make_model(ARCHITECTURES[name])
-    requests = make_requests()
-    assert run(model, requests) == [plain_answer(model, request) for request in requests]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.usefixtures("packed_early")
-def test_batch_size_changes_no_answer(dtype):
-    model = make_model(ARCHITECTURES["llama"], dtype)
-    requests = make_requests()
-    expected = run(model, requests, batch_tokens=1)
-    for batch_tokens in (40, 300, 10_000):
-        assert run(model, requests, batch_tokens) == expected
 
 
 @pytest.mark.usefixtures("packed_early")

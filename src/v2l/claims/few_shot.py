@@ -84,7 +84,7 @@ def _statements(scale: str) -> dict[str, Claim]:
             "accuracy with the largest minus that with the smallest Kg, mean over settings with induction",
         ),
         "induction": claim(
-            "induction", "The induction line raises few-shot accuracy.", 
+            "induction", "The induction line raises few-shot accuracy.",
             "accuracy with the line and answers constrained to the names minus without either, K = 1",
         ),
         "shots": claim(

@@ -29,12 +29,7 @@ def add_commands(add_command: AddCommand) -> None:
     add("pipeline", "Write dvc.yaml from the Snakemake graph.", "v2l pipeline --check", _pipeline).add_argument(
         "--check", action="store_true", help="write nothing; fail if dvc.yaml is not what it would be"
     )
-    add(
-        "record",
-        "Put a finished run on record: digests, Snakemake's records, and the lock of DVC's pipeline.",
-        "v2l record",
-        _record,
-    )
+    add("record", "Put a finished run on record: digests, Snakemake's records, DVC's lock.", "v2l record", _record)
     add("review", "Make tables and figures anew from stored predictions and compare them.", "v2l review", _review)
     add("verify", "Compare a run with the published snapshot.", "v2l verify --revision HEAD", _verify).add_argument(
         "--revision", default="HEAD", help="git revision that holds the snapshot (default: HEAD)"
