@@ -24,9 +24,9 @@ def answer_reads(requests: Sequence[Request], answers: Sequence[Sequence[int]]) 
     return [(len(answer) - 1, request.num_prompt_tokens) for request, answer in pairs]
 
 
-def forward_flops(llm: Llm, reads: Iterable[Read], logits: int) -> float:
+def forward_flops(llm: Llm, reads: Iterable[Read], logits: float) -> float:
     """Of the linear layers and of attention, in which a token sees those before it and itself, for so many rows of
-    logits."""
+    logits, each of the whole vocabulary."""
     config, head = llm.model.config, llm.model.get_output_embeddings()
     inner = sum(each.weight.numel() for each in llm.model.modules() if isinstance(each, nn.Linear) and each is not head)
     tokens = seen = 0
@@ -38,8 +38,14 @@ def forward_flops(llm: Llm, reads: Iterable[Read], logits: int) -> float:
 
 
 def engine_flops(llm: Llm, requests: Sequence[Request], answers: Sequence[Sequence[int]]) -> float:
-    """Of the engine's work for these answers."""
-    return forward_flops(llm, [*prompt_reads(requests), *answer_reads(requests, answers)], sum(map(len, answers)))
+    """Of the engine's work for these answers: ids without a choice are not computed, and not read at the end."""
+    reads, scored = prompt_reads(requests), 0
+    for request, answer in zip(requests, answers, strict=True):
+        choices = {place: request.decoding.allowed(answer[:place]) for place in range(len(answer))}
+        open_ = {place: choice for place, choice in choices.items() if choice is None or len(choice) > 1}
+        reads.append((max(open_, default=0), request.num_prompt_tokens))
+        scored += sum(llm.vocab_size if choice is None else len(choice) for choice in open_.values())
+    return forward_flops(llm, reads, scored / llm.vocab_size)
 
 
 class _Complete(StoppingCriteria):

@@ -11,6 +11,7 @@ from v2l.config.tree import Config
 from v2l.experiments import in_context
 from v2l.experiments.windows import Restorer, draw_variants
 from v2l.models.llm import Llm
+from v2l.models.llm_decoding import Decoding
 from v2l.prompts.masked import MaskedPrompt
 from v2l.runtime import Runtime
 
@@ -33,6 +34,8 @@ from .language import (
 )
 from .pictures import configured_tokenizer, measure_pictures
 
+START = 0
+
 Rates = dict[bool, float]  # FLOP/s in the configured precision (False) and in fp32 (True)
 
 
@@ -54,17 +57,25 @@ def planned(
 def _language(llm: Llm, config: Config, grid: int, size: Size, lengths: Lengths) -> Iterator[tuple[str, Work]]:
     yield "expansion", expansion_work(llm, config.vocab.expand.prompt, size.tokens)
     few_shot = few_shot_requests(llm, config, size.episodes, lengths)
-    yield "few-shot", answers_work(llm, few_shot, [range(math.ceil(lengths.name))] * len(few_shot))
+    yield "few-shot", answers_work(llm, few_shot, [_an_answer(request.decoding) for request in few_shot])
     yield "restoration", _restoration(llm, config, grid)
     for name, section, prompt in (("captions", config.caption, caption_text), ("vqa", config.vqa, vqa_text)):
         queries = context_queries(prompt, section, size.items, lengths)
         requests = in_context.make_requests(queries, llm, section.max_new_tokens)
-        yield name, answers_work(llm, requests, [range(section.max_new_tokens)] * len(requests))
+        yield name, answers_work(llm, requests, [_an_answer(request.decoding) for request in requests])
     mask, lora = config.masked.mask, config.masked.lora
     yield "masked maps", masked_work(llm, size.masked, grid, round(mask.share * grid**2) * size.masked)
     prompt = MaskedPrompt.make(llm, mask.text)
     length = len(prompt.head) + len(prompt.arrow) + 2 * grid**2
     yield "LoRA", lora_work(llm, lora.batch_size, length, size.lora_steps)
+
+
+def _an_answer(decoding: Decoding) -> list[int]:
+    """The first of what is allowed throughout; where any id is, the stand-in's start token, which ends nothing."""
+    ids: list[int] = []
+    while (allowed := decoding.allowed(ids)) is None or allowed:
+        ids.append(START if allowed is None else allowed[0])
+    return ids
 
 
 def _restoration(llm: Llm, config: Config, grid: int) -> Work:

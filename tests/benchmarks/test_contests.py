@@ -133,6 +133,14 @@ def test_flops_of_the_engine_are_those_of_all_that_it_reads(llm: Llm) -> None:
     assert sum(found) == sum(count for count, _ in reads)
 
 
+def test_flops_of_the_engine_leave_out_what_no_choice_needs(llm: Llm) -> None:
+    names = [(5, 6, 7), (8, 6, 7)]
+    requests = [Request(((1, 2, 3),), OneOf(names, 0))]
+    answers = llm.answer(requests)
+    assert tuple(answers[0][:3]) in names
+    assert engine_flops(llm, requests, answers) == forward_flops(llm, [(3, 0)], 2 / llm.vocab_size)
+
+
 def test_one_by_one_gives_the_answers_of_the_rules(llm: Llm) -> None:
     requests = [
         Request(((0, 5, 6, 7), (8, 9)), Free(4)),

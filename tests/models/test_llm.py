@@ -15,6 +15,7 @@ from v2l.errors import ModelError
 from v2l.models.llm import Llm, load_llm
 from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Generation, Request
+from v2l.models.llm_output import OutputLayer
 from v2l.runtime import Runtime
 
 
@@ -134,17 +135,22 @@ def test_token_budget_changes_no_answer_of_the_real_model(assets: Path, dtype: t
     assert answers[0] == answers[1]
 
 
-def test_bfloat16_logits_are_the_same_bits_in_any_batch(assets: Path):
+def test_bfloat16_logits_are_the_same_bits_in_any_batch(assets: Path, monkeypatch: pytest.MonkeyPatch):
     """Of the real model, whose matrices are large enough for kernels that differ by the number of rows."""
     model = AutoModelForCausalLM.from_pretrained(assets / "llm", dtype=torch.bfloat16)
     requests = [Request(((5, 6, 7), (token_id,)), Free(max_new_tokens=2)) for token_id in range(300, 304)]
     requests += [Request(((token_id, 8, 9, 10, 11),), Free(max_new_tokens=1)) for token_id in range(300, 304)]
 
     def all_logits(batch_tokens: int) -> set[tuple[float, ...]]:
-        rows = []
-        hook = model.register_forward_hook(lambda _module, _args, output: rows.extend(output.logits[:, -1].tolist()))
-        Generation(model, requests, 49_152, batch_tokens).run(lambda _count: None)
-        hook.remove()
+        rows, compute = [], OutputLayer._logits
+
+        def record(*args) -> torch.Tensor:
+            rows.extend((logits := compute(*args)).tolist())
+            return logits
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OutputLayer, "_logits", record)
+            Generation(model, requests, 49_152, batch_tokens).run(lambda _count: None)
         return set(map(tuple, rows))
 
     assert all_logits(1) == all_logits(10_000)

@@ -154,9 +154,16 @@ class TwoDevices(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embedding = torch.nn.Embedding(50, 2)
+        self.head = torch.nn.Identity()
 
     def get_input_embeddings(self) -> torch.nn.Module:
         return self.embedding
+
+    def get_output_embeddings(self) -> torch.nn.Module:
+        return self.head
+
+    def set_output_embeddings(self, head: torch.nn.Module) -> None:
+        self.head = head
 
     def forward(self, input_ids, past_key_values, **_) -> CausalLMOutputWithPast:
         cache = DynamicCache() if past_key_values is None else past_key_values
@@ -164,7 +171,7 @@ class TwoDevices(torch.nn.Module):
         cache.update(states, states, 0)
         cache.update(states.to("meta"), states.to("meta"), 1)
         logits = torch.nn.functional.one_hot((input_ids + 1) % 50, 50).float()
-        return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
+        return CausalLMOutputWithPast(logits=self.head(logits), past_key_values=cache)
 
 
 def test_rows_of_each_layers_cache_are_chosen_on_its_own_device(monkeypatch: pytest.MonkeyPatch):

@@ -8,13 +8,14 @@ to rounding, as the matrix product of few rows takes another order of summation.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import compress, pairwise
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from v2l.models.llm_decoding import Decoding
+from v2l.models.llm_output import OutputLayer
 from v2l.models.llm_passes import Ids, Passes, Read
 
 
@@ -88,7 +89,8 @@ class Generation:
 
     def __init__(self, model: PreTrainedModel, requests: Sequence[Request], vocab_size: int, batch_tokens: int) -> None:
         """vocab_size: only ids below it are chosen. batch_tokens: limit of sequences x their full length in a pass."""
-        self._passes = Passes(model, vocab_size, batch_tokens)
+        self._output = OutputLayer(model, vocab_size)
+        self._passes = Passes(model, self._output, batch_tokens)
         self.answers: list[list[int]] = [[] for _ in requests]
         self.num_answered = 0
         self.num_tokens = 0
@@ -120,26 +122,29 @@ class Generation:
         stack = self._passes.plan(None, 0, [child.read(0, ids) for ids, child in self._root.children.items()])
         while stack:
             done = stack.pop()
-            logits, cache = self._passes.run(done)
-            best = logits.max(dim=-1).indices.tolist()  # the first of equals; several times faster than argmax
+            states, cache = self._passes.run(done)
             reads: list[Read] = []
+            asking: list[tuple[int, _Answer]] = []
             for row, read in enumerate(done.reads):
-                answers = [read.target]
                 if isinstance(read.target, _Node):
                     reads.extend(child.read(row, ids) for ids, child in read.target.children.items())
-                    answers = read.target.answers
-                reads.extend(answer.read(row) for answer in answers if not self._choose(answer, logits[row], best[row]))
+                    asking.extend((row, answer) for answer in read.target.answers)
+                else:
+                    asking.append((row, read.target))
+            reads.extend(answer.read(row) for row, answer in self._choose(states, asking))
             advance(sum(len(read.ids) for read in done.reads if isinstance(read.target, _Node)))
             stack.extend(self._passes.follow(done, cache, reads))
 
-    def _choose(self, answer: _Answer, logits: Tensor, best: int) -> bool:
-        """Takes the best allowed id (of equals the lowest), and those it forces. Returns whether that was the end."""
-        allowed = answer.decoding.allowed(answer.ids)
-        answer.ids.append(best if allowed is None else allowed[int(logits[list(allowed)].argmax())])
-        complete = answer.append_forced()
-        if complete:
+    def _choose(self, states: Tensor, asking: Sequence[tuple[int, _Answer]]) -> list[tuple[int, _Answer]]:
+        """Takes the best allowed id for each answer after its row, and the ids that it forces. Returns what goes on."""
+        rows, answers = [row for row, _ in asking], [answer for _, answer in asking]
+        best = self._output.best(states[rows], [answer.decoding.allowed(answer.ids) for answer in answers])
+        for answer, token_id in zip(answers, best, strict=True):
+            answer.ids.append(token_id)
+        complete = [answer.append_forced() for answer in answers]
+        for answer in compress(answers, complete):
             self._finish(answer)
-        return complete
+        return [pair for pair, done in zip(asking, complete, strict=True) if not done]
 
     def _finish(self, answer: _Answer) -> None:
         self.answers[answer.request] = answer.ids

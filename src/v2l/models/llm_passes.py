@@ -17,6 +17,8 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from v2l.models.llm_output import OutputLayer
+
 Ids = tuple[int, ...]
 Target = TypeVar("Target")
 
@@ -26,7 +28,7 @@ PACKED_TOKENS = 256
 
 @dataclass(frozen=True)
 class Read(Generic[Target]):
-    """Ids to be read after row ``row`` of a cache; ``target`` is what wants the logits after them.
+    """Ids to be read after row ``row`` of a cache; ``target`` is what they lead to.
 
     reserve: tokens that may still be generated after these.
     """
@@ -54,11 +56,10 @@ class Pass(Generic[Target]):
 class Passes:
     """The passes of one model."""
 
-    def __init__(self, model: PreTrainedModel, vocab_size: int, batch_tokens: int) -> None:
-        """vocab_size: logits of ids from there on are left out. batch_tokens: limit of sequences x their full length in
-        a pass."""
+    def __init__(self, model: PreTrainedModel, output: OutputLayer, batch_tokens: int) -> None:
+        """batch_tokens: limit of sequences x their full length in a pass."""
         self._model = model
-        self._vocab_size = vocab_size
+        self._output = output
         self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
         # Who packs tells positions and what is seen; ALiBi counts positions itself, older code what is seen.
@@ -119,10 +120,13 @@ class Passes:
                 yield from self.plan(rows, past, moved)
 
     def run(self, each: Pass) -> tuple[Tensor, Cache]:
-        """Logits after each read, [B, V], and the cache that now holds the reads."""
-        return self._run_packed(each) if each.packed else self._run_rows(each)
+        """What the output layer is to be given after each read, [B, d], and the cache that now holds the reads."""
+        with self._output.left_out():
+            cache = self._run_packed(each) if each.packed else self._run_rows(each)
+        states = self._output.states
+        return (states[0] if each.packed else states[: len(each.reads), -1]), cache
 
-    def _run_rows(self, each: Pass) -> tuple[Tensor, Cache]:
+    def _run_rows(self, each: Pass) -> Cache:
         reads = each.reads
         if len(reads) == len(reads[0].ids) == 1:
             reads = [*reads, *reads]  # one row alone would take matrix-vector kernels, which round otherwise
@@ -130,11 +134,11 @@ class Passes:
             input_ids=torch.tensor([read.ids for read in reads], device=self._device),
             past_key_values=self._history(each, [read.row for read in reads]),
             use_cache=True,
-            logits_to_keep=1 if len(reads) > 1 else 2,  # two rows for the output layer too
+            logits_to_keep=1,
         )
-        return output.logits[: len(each.reads), -1, : self._vocab_size], output.past_key_values
+        return output.past_key_values
 
-    def _run_packed(self, each: Pass) -> tuple[Tensor, Cache]:
+    def _run_packed(self, each: Pass) -> Cache:
         lengths = [len(read.ids) for read in each.reads]
         own = torch.block_diag(*(torch.ones(length, length).tril() for length in lengths)) == 1
         seen = torch.cat([torch.ones(len(own), each.past, dtype=torch.bool), own], dim=1)
@@ -149,7 +153,7 @@ class Passes:
             use_cache=True,
             logits_to_keep=[end - 1 for end in accumulate(lengths)],  # a tensor would have to be on the last device
         )
-        return output.logits[0, :, : self._vocab_size], output.past_key_values
+        return output.past_key_values
 
     def _history(self, each: Pass, rows: Sequence[int]) -> Cache | None:
         """These rows of the pass's cache, to be added to."""
