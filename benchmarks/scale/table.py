@@ -1,6 +1,6 @@
 """Expected GPU hours of a configuration: what there is to do, over what one GPU was measured to do in a second."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from v2l.config.tree import Config
@@ -93,8 +93,9 @@ def _language_rows(config: Config, lengths: Lengths, llm: Llm) -> Iterator[Row]:
     for name, run in config.fewshot.runs.items():
         count, source = few_shot_run(config, name, lengths, llm), (run.llm or config.llm).source
         ways = run.ways or config.episodes.ways
+        numbers = dict.fromkeys(limited(config.episodes.number(each), run.per_way) for each in ways)
         formula = (
-            f"{limited(config.episodes.per_way, run.per_way):,} episodes x {_listed(ways)} ways x Kg "
+            f"{_listed(f'{number:,}' for number in numbers)} episodes x {_listed(ways)} ways x Kg "
             f"{_listed(run.num_global)} x {len(run.settings)} settings: {count.questions:,} questions of "
             f"{count.tokens:,.0f} tokens in all, read at most" + heavier(source)
         )
@@ -119,7 +120,7 @@ def _language_rows(config: Config, lengths: Lengths, llm: Llm) -> Iterator[Row]:
     yield Row("masked", formula, asked * CONDITIONS, "pictures", "masked maps", scale(own))
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _listed(numbers: Iterable[object]) -> str:
     return " and ".join(map(str, numbers))
 
 

@@ -49,6 +49,13 @@ def test_an_episode_does_not_depend_on_the_others():
     assert (many["query_id"] != other["query_id"]).any()
 
 
+def test_numbers_of_episodes_may_differ_by_ways():
+    same = draw_all(manifest(NAMES), config(), seed=0)
+    drawn = draw_all(manifest(NAMES), config(per_way={5: 2, 2: 3}), seed=0)
+    assert drawn["ways"].tolist() == [2, 2, 2, 5, 5]
+    pd.testing.assert_frame_equal(drawn, same.groupby("ways").head(3).drop(22).reset_index(drop=True))
+
+
 def test_row_order_of_the_manifest_does_not_matter():
     rows = manifest(NAMES)
     pd.testing.assert_frame_equal(draw_all(rows, config(), 0), draw_all(rows.iloc[::-1], config(), 0))

@@ -25,7 +25,9 @@ class EpisodesConfig(Section):
     """Few-shot episodes, shared by all settings and all Kg."""
 
     ways: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = [2, 5]
-    per_way: PositiveInt = Field(50, description="episodes for each number of ways")
+    per_way: PositiveInt | dict[int, PositiveInt] = Field(
+        50, description="episodes for each number of ways; or by it: {2: 100, 5: 50}"
+    )
     shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
     order: Literal["shuffled", "rounds"] = Field(
         "shuffled",
@@ -44,6 +46,16 @@ class EpisodesConfig(Section):
         None, description="the release's files {N}_way_{K}_shot.csv; their episodes in place of drawn ones"
     )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
+
+    def number(self, ways: int) -> int:
+        """How many episodes of so many ways are drawn."""
+        return self.per_way[ways] if isinstance(self.per_way, dict) else self.per_way
+
+    @model_validator(mode="after")
+    def _each_way_has_a_number(self) -> "EpisodesConfig":
+        if isinstance(self.per_way, dict) and self.per_way.keys() != set(self.ways):
+            raise ValueError(f"per_way: expected a number for each of the ways {self.ways}, found {list(self.per_way)}")
+        return self
 
     @model_validator(mode="after")
     def _differ(self) -> "EpisodesConfig":

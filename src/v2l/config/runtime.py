@@ -14,7 +14,7 @@ class ShardsConfig(Section):
     image_features: PositiveInt = 1
     count_nearest: PositiveInt = Field(1, description="by training pictures, for each codebook")
     local_tokens: PositiveInt = Field(1, description="by pictures, for each tokenizer")
-    classify: PositiveInt = Field(1, description="by questions, for each run")
+    classify: PositiveInt = Field(1, description="by episodes, for each run")
     caption: PositiveInt = Field(1, description="by pictures")
     vqa: PositiveInt = Field(1, description="by questions")
     restore: PositiveInt = Field(1, description="by pictures, for each tokenizer")

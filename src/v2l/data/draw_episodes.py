@@ -67,7 +67,7 @@ def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.Da
         [
             row
             for ways in config.ways
-            for number in range(config.per_way)
+            for number in range(config.number(ways))
             for row in draw(names, supports, heldout, ways, config, seed, number)
         ],
         columns=COLUMNS,
