@@ -99,7 +99,7 @@ def few_shot_pictures(config: Config) -> int:
     if all(run.words in config.vocab.codebooks for run in config.fewshot.runs.values()):
         return 0
     pictures = num_pictures(config.data).get("mini_imagenet", {TRAIN: 0, HELDOUT: 0})
-    drawn = sum(config.episodes.number(ways) * (ways * config.episodes.shots + 1) for ways in config.episodes.ways)
+    drawn = sum(count * (ways * config.episodes.shots + 1) for ways, count in config.episodes.ways.items())
     of_support = pictures[TRAIN] if config.episodes.support_split == TRAIN else 0
     return min(drawn, pictures[HELDOUT] + of_support)
 
@@ -169,7 +169,7 @@ class FewShotPrompts:
         for ways in self._run.ways or episodes.ways:
             queries = 1 if episodes.queries == "one" else ways
             for num_global in self._run.num_global:
-                total += self.of_episode(ways, num_global, queries) * limited(episodes.number(ways), self._run.per_way)
+                total += self.of_episode(ways, num_global, queries) * limited(episodes.ways[ways], self._run.per_way)
         return total
 
 

@@ -93,7 +93,7 @@ def _language_rows(config: Config, lengths: Lengths, llm: Llm) -> Iterator[Row]:
     for name, run in config.fewshot.runs.items():
         count, source = few_shot_run(config, name, lengths, llm), (run.llm or config.llm).source
         ways = run.ways or config.episodes.ways
-        numbers = dict.fromkeys(limited(config.episodes.number(each), run.per_way) for each in ways)
+        numbers = dict.fromkeys(limited(config.episodes.ways[each], run.per_way) for each in ways)
         formula = (
             f"{_listed(f'{number:,}' for number in numbers)} episodes x {_listed(ways)} ways x Kg "
             f"{_listed(run.num_global)} x {len(run.settings)} settings: {count.questions:,} questions of "

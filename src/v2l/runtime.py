@@ -1,5 +1,6 @@
 """Device, precision and batch sizes of one stage run, resolved once at the edge."""
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ def seed_libraries(seed: int, purpose: str) -> None:
     random.seed(derive_seed(seed, purpose, "random"))
     np.random.seed(derive_seed(seed, purpose, "numpy") % 2**32)
     torch.manual_seed(derive_seed(seed, purpose, "torch"))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without, says torch
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling fresh memory shows reads of it, which no kernel here does; it takes an eighth of a training step.
     torch.utils.deterministic.fill_uninitialized_memory = False

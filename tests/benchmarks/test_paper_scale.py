@@ -67,7 +67,7 @@ def draw_episodes(config: EpisodesConfig) -> list[Episode]:
 @pytest.mark.parametrize("separator", [", ", ""])
 @pytest.mark.parametrize("settings", [TABLE_1, TABLE_1[1:2], TABLE_1[:1]], ids=["several", "one", "no induction"])
 def test_few_shot_counts_are_those_of_the_requests(llm: Llm, queries: str, separator: str, settings: list[dict]):
-    drawing = {"ways": [2, 5], "per_way": 3, "shots": 3, "support_split": "heldout", "single_word_names": False}
+    drawing = {"ways": {2: 3, 5: 3}, "shots": 3, "support_split": "heldout", "single_word_names": False}
     config = EpisodesConfig(**drawing, queries=queries)
     run = RunConfig(words="orders_1_3", num_global=[2, 7], settings=settings, separator=separator)
     episodes, generator = draw_episodes(config), np.random.default_rng(0)
@@ -143,7 +143,7 @@ def test_sources_without_imagenet_are_refused(paper: Config):
 
 
 def test_few_shot_pictures_are_no_more_than_episodes_show(paper: Config):
-    few = paper.model_copy(update={"episodes": paper.episodes.model_copy(update={"per_way": 10})})
+    few = paper.model_copy(update={"episodes": paper.episodes.model_copy(update={"ways": {2: 10, 5: 10}})})
     assert counts.few_shot_pictures(few) == 10 * (2 * 5 + 1 + 5 * 5 + 1)
     runs = {"v2l": paper.fewshot.runs["v2l"]}
     words_alone = paper.model_copy(update={"fewshot": paper.fewshot.model_copy(update={"runs": runs})})

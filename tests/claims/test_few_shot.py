@@ -76,7 +76,7 @@ def test_two_sides_of_v2l_give_every_verdict(name, verdict, sides) -> None:
     claim = judge(v2l=dict(zip((better, worse), sides, strict=True)))[name]
     assert_claim(claim, verdict, minus(*sides), factor=100)
     assert claim.unit == "points"
-    assert claim.scale.startswith(f"some-llm, {len(sides[0])} episodes, 2-way")
+    assert claim.scale.startswith(f"some-llm, episodes: {len(sides[0])} 2-way")
 
 
 @every_claim
@@ -114,7 +114,7 @@ def test_queries_are_averaged_within_an_episode(name) -> None:
     better, worse, _ = SIDES[name]
     claim = judge(v2l={better: [(1, 1), (1, 0), (0, 0)], worse: [(0, 1), (0, 0), (0, 1)]})[name]
     assert_statistic(claim, [0.5, 0.5, -0.5], factor=100)
-    assert claim.scale == "some-llm, 3 episodes, 2-way"
+    assert claim.scale == "some-llm, episodes: 3 2-way"
 
 
 def test_settings_are_averaged_within_an_episode() -> None:
@@ -128,7 +128,7 @@ def test_episodes_of_all_numbers_of_ways_are_items() -> None:
     two, five = ({better: [1, 1], worse: [0, 1]}, {better: [0, 1, 1], worse: [1, 0, 0]})
     claim = judge(v2l=pd.concat([decisions(five, ways=5), decisions(two)]))["shots"]
     assert_statistic(claim, [1, 0, -1, 1, 1], factor=100)
-    assert claim.scale == "some-llm, 5 episodes, 2-way and 5-way"
+    assert claim.scale == "some-llm, episodes: 2 2-way, 3 5-way"
 
 
 @every_baseline
@@ -157,7 +157,7 @@ def test_a_baseline_meets_v2l_query_by_query_and_counts_episodes(baseline) -> No
     own, other = [(1, 1), (1, 0), (0, 1), (0, 0)], [(0, 1), (0, 0), (1,), (1,)]
     claim = judge(v2l={ONE_SHOT: own}, **{baseline: {ONE_SHOT: other}})[f"beats_{baseline}"]
     assert_statistic(claim, [0.5, 0.5, -1, -1], factor=100)
-    assert claim.scale == "some-llm, 4 episodes, 2-way"
+    assert claim.scale == "some-llm, episodes: 4 2-way"
 
 
 @every_baseline

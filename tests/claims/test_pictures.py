@@ -25,7 +25,7 @@ def pictures(values: Sequence[float], measure: str, **columns: str) -> pd.DataFr
 
 def reconstruct(measure: str, tokenizers: Mapping[str, Sequence[float]]) -> dict[str, Claim]:
     rows = {name: (Path(f"r/rows_{name}"), pictures(values, measure)) for name, values in tokenizers.items()}
-    return by_id(reconstruction_claims(rows))
+    return by_id(reconstruction_claims(rows, "64 px, an epoch"))
 
 
 def restore(task: str, tokenizers: Mapping[str, Sequence[float]]) -> dict[str, Claim]:
@@ -51,6 +51,7 @@ def test_reconstruction_gets_every_verdict(rival, measure, sign, verdict, differ
     own, other = shifted(differences, sign)
     claim = reconstruct(measure, {"v2l": own, rival: other})[f"reconstruction_{rival}_{measure}"]
     assert_claim(claim, verdict, differences)
+    assert claim.scale.startswith("64 px, an epoch")
 
 
 @pytest.mark.parametrize(("measure", "expected"), [("psnr", SUPPORTED), ("lpips_vgg", CONTRADICTED)])
@@ -107,7 +108,8 @@ def test_restoration_is_compared_with_the_baseline_that_restores_best(best) -> N
     claim = restore("shift", {"v2l": [0.4, 0.5, 0.6], **worse, best: [0.2, 0.2, 0.2]})["restoration_shift"]
     assert claim.verdict == CONTRADICTED
     assert_statistic(claim, [-0.2, -0.3, -0.4])
-    assert f"best baseline ({best}) minus V2L" in claim.statistic
+    assert f"best baseline ({best}" in claim.statistic
+    assert ("clean coarser levels" in claim.statistic) == (best == "spae")
     assert claim.rows == ("r/rows_v2l", f"r/rows_{best}")
 
 

@@ -81,7 +81,8 @@ def files(tmp_path: Path) -> dict[str, Any]:
 
 
 def run(files: dict[str, Any], output: Path, **config: float) -> list[dict[str, Any]]:
-    claims(**files, claims=output, config=ClaimsConfig(**config), llm=LlmConfig(source="some-llm"))
+    sections = {"config": ClaimsConfig(**config), "llm": LlmConfig(source="some-llm")}
+    claims(**files, claims=output, **sections, image_size_px=64, epochs=0.5)
     return read_json(output)
 
 
@@ -111,6 +112,7 @@ def test_every_experiment_reaches_its_own_claims(files, tmp_path) -> None:
     beats = found["few_shot_beats_vqgan"]
     assert (beats["value"], beats["n"]) == (pytest.approx(200 / 3), 3)
     assert beats["rows"] == ["classify/predictions_v2l.parquet", "classify/predictions_vqgan.parquet"]
+    assert found["reconstruction_vqgan_psnr"]["scale"] == "held-out pictures of 64 px, 0.5 epochs of training"
 
 
 def test_the_margin_is_that_of_the_configuration(files, tmp_path) -> None:

@@ -8,10 +8,11 @@ class Numbers(Section):
     count: int = 1
     share: float = 0.5
     sizes: list[int] | None = None
+    counts: dict[int, int] | None = None
     flag: bool = False
 
 
-@pytest.mark.parametrize("changes", [{"count": True}, {"share": False}, {"sizes": [2, True]}])
+@pytest.mark.parametrize("changes", [{"count": True}, {"share": False}, {"sizes": [2, True]}, {"counts": {2: True}}])
 def test_a_boolean_is_no_number(changes: dict) -> None:
     with pytest.raises(ValidationError, match="Expected a number, not a boolean") as error:
         Numbers(**changes)

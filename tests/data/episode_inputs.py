@@ -26,4 +26,4 @@ NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "polar bear"]
 
 
 def config(**changes) -> EpisodesConfig:
-    return EpisodesConfig(**{"ways": [2, 5], "per_way": 20, "shots": 3, **changes})
+    return EpisodesConfig(**{"ways": {2: 20, 5: 20}, "shots": 3, **changes})

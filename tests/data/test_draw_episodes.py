@@ -43,7 +43,7 @@ def test_supports_are_training_pictures_and_queries_held_out():
 
 def test_an_episode_does_not_depend_on_the_others():
     many = draw_all(manifest(NAMES), config(), seed=0)
-    few = draw_all(manifest(NAMES), config(ways=[5], per_way=3), seed=0)
+    few = draw_all(manifest(NAMES), config(ways={5: 3}), seed=0)
     pd.testing.assert_frame_equal(few, many[many["ways"] == 5].head(3).reset_index(drop=True))
     other = draw_all(manifest(NAMES), config(), seed=1)
     assert (many["query_id"] != other["query_id"]).any()
@@ -51,7 +51,7 @@ def test_an_episode_does_not_depend_on_the_others():
 
 def test_numbers_of_episodes_may_differ_by_ways():
     same = draw_all(manifest(NAMES), config(), seed=0)
-    drawn = draw_all(manifest(NAMES), config(per_way={5: 2, 2: 3}), seed=0)
+    drawn = draw_all(manifest(NAMES), config(ways={2: 3, 5: 2}), seed=0)
     assert drawn["ways"].tolist() == [2, 2, 2, 5, 5]
     pd.testing.assert_frame_equal(drawn, same.groupby("ways").head(3).drop(22).reset_index(drop=True))
 

@@ -125,7 +125,7 @@ def test_used_pictures_are_the_query_and_the_shots_that_are_shown(drawn):
     [("query_class", "zebra"), ("support_order", [0, 0, 1, 2, 3, 4]), ("support_ids", ["a/ant"]), ("ways", 3)],
 )
 def test_episode_that_contradicts_itself_is_refused(stored, column: str, value: object):
-    rows = draw_all(manifest(NAMES), config(ways=[2]), seed=0).head(1)
+    rows = draw_all(manifest(NAMES), config(ways={2: 20}), seed=0).head(1)
     rows[column] = [value]
     with pytest.raises(ArtifactError, match=r"e\.parquet: episode 2-way/0000: classes, supports and queries"):
         stored(rows)
@@ -141,7 +141,7 @@ def test_episode_that_contradicts_itself_is_refused(stored, column: str, value: 
     ],
 )
 def test_questions_of_one_episode_with_two_supports_or_one_query_are_refused(stored, column: str, edit):
-    rows = draw_all(manifest(NAMES), config(ways=[2], per_way=2, queries="each_class"), seed=0)
+    rows = draw_all(manifest(NAMES), config(ways={2: 2}, queries="each_class"), seed=0)
     rows.loc[[3], column] = edit(rows)[[3]]
     with pytest.raises(ArtifactError, match="episode 2-way/0001: classes, supports and queries do not fit together"):
         stored(rows)

@@ -35,7 +35,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
         for source in "abcde"
     ]
     write_rows(tmp_path / "manifest", rows)
-    episodes(tmp_path / "manifest", tmp_path / "episodes", EpisodesConfig(ways=[2, 3], per_way=10, shots=3), seed=0)
+    episodes(tmp_path / "manifest", tmp_path / "episodes", EpisodesConfig(ways={2: 10, 3: 10}, shots=3), seed=0)
     return {"manifest": tmp_path / "manifest", "episodes": tmp_path / "episodes"}
 
 

@@ -105,8 +105,8 @@ def _statements(scale: str) -> dict[str, Claim]:
 
 
 def _scale(llm: str, rows: pd.DataFrame) -> str:
-    ways = " and ".join(f"{ways}-way" for ways in sorted(rows["ways"].unique()))
-    return f"{llm}, {rows['episode_id'].nunique()} episodes, {ways}"
+    counts = rows.groupby("ways")["episode_id"].nunique()
+    return f"{llm}, episodes: " + ", ".join(f"{count} {ways}-way" for ways, count in counts.items())
 
 
 def _sides(rows: pd.DataFrame, column: str, better: object, worse: object) -> tuple[pd.Series, pd.Series]:

@@ -24,22 +24,25 @@ RIVALS = {
     "spae": ("V2L reconstructs better than SPAE-like at equal budget.", "SPAE-like"),
 }
 TASKS = ("inpainting", "outpainting", "deblurring", "rotation", "shift")
-RESTORING_RIVALS = ("vqgan", "lqae", "spae")
+# Whose pictures are decoded with more than the restored tokens: see docs/protocol.md.
+RESTORING_RIVALS = {"vqgan": "", "lqae": "", "spae": ", decoded with its clean coarser levels"}
 
 Rows = Mapping[str, tuple[Path, pd.DataFrame]]
 
 
-def reconstruction_claims(tokenizers: Rows) -> list[Claim]:
-    """tokenizers: file and rows of each, by name."""
+def reconstruction_claims(tokenizers: Rows, scale: str) -> list[Claim]:
+    """tokenizers: file and rows of each, by name. scale: what pictures, and the budget of training."""
     return [
-        _reconstruction(tokenizers, rival, *words, measure) for rival, words in RIVALS.items() for measure in MEASURES
+        _reconstruction(tokenizers, scale, rival, *words, measure)
+        for rival, words in RIVALS.items()
+        for measure in MEASURES
     ]
 
 
-def _reconstruction(tokenizers: Rows, rival: str, text: str, label: str, measure: str) -> Claim:
+def _reconstruction(tokenizers: Rows, scale: str, rival: str, text: str, label: str, measure: str) -> Claim:
     name, unit, sign = MEASURES[measure]
     order = f"V2L minus {label}" if sign > 0 else f"{label} minus V2L"
-    claim = Claim(f"reconstruction_{rival}_{measure}", text, f"{name}, {order}", unit, "held-out pictures")
+    claim = Claim(f"reconstruction_{rival}_{measure}", text, f"{name}, {order}", unit, scale)
     if absent := [key for key in (MAIN_TOKENIZER, rival) if key not in tokenizers]:
         return untested(claim, f"no tokenizer {absent[0]} in this run")
     (own_file, own), (file, other) = tokenizers[MAIN_TOKENIZER], tokenizers[rival]
@@ -68,7 +71,9 @@ def _restoration(tokenizers: Rows, task: str, llm: str) -> Claim:
     if MAIN_TOKENIZER not in means or not rivals:
         return untested(claim, "V2L or every baseline is missing in this run")
     best = min(rivals, key=lambda name: rivals[name].mean())
-    named = replace(claim, statistic=f"LPIPS-VGG of restored pictures, best baseline ({best}) minus V2L")
+    named = replace(
+        claim, statistic=f"LPIPS-VGG of restored pictures, best baseline ({best}{RESTORING_RIVALS[best]}) minus V2L"
+    )
     files = [tokenizers[name][0] for name in (MAIN_TOKENIZER, best)]
     return judged(named, paired_difference(rivals[best], means[MAIN_TOKENIZER]), files)
 

@@ -37,15 +37,18 @@ def claims(
     claims: Path,
     config: ClaimsConfig,
     llm: LlmConfig,
+    image_size_px: int,
+    epochs: float,
 ) -> None:
     """Writes the claims as a list of records, in the order of the paper's tables. Raises ArtifactError."""
     few_shot = _by_name(classify, "run", [*FEW_SHOT_COLUMNS, "llm"])
     main = few_shot[MAIN_TOKENIZER][1]["llm"].iloc[0] if MAIN_TOKENIZER in few_shot else llm.source
     reader = _with_size(few_shot, llm.source)
+    trained = f"held-out pictures of {image_size_px} px, {epochs:g} epochs of training"
     judged = [
         *few_shot_claims(few_shot, _with_size(few_shot, main)),
         *semantics_claims(semantics, read_rows(semantics, SEMANTICS_COLUMNS), config.margin),
-        *reconstruction_claims(_by_name(reconstruct, "tokenizer", RECONSTRUCTION_COLUMNS)),
+        *reconstruction_claims(_by_name(reconstruct, "tokenizer", RECONSTRUCTION_COLUMNS), trained),
         *restoration_claims(_by_name(restore, "tokenizer", RESTORATION_COLUMNS), reader),
         *masked_claims(masked, read_rows(masked, MASKED_COLUMNS), reader),
         *caption_claims(caption, read_rows(caption, CAPTION_COLUMNS), reader),

@@ -30,7 +30,9 @@ class Section(BaseModel):
 
 
 def _has_become_number(given: Any, taken: Any) -> bool:
-    """Whether pydantic, which reads ``yes`` as 1, has made a number of a boolean, or of one in a list."""
+    """Whether pydantic, which reads ``yes`` as 1, has made a number of a boolean, or of one in a list or mapping."""
+    if isinstance(given, Mapping) and isinstance(taken, Mapping):
+        given, taken = list(given.values()), list(taken.values())
     if isinstance(given, list) and isinstance(taken, list):
         return any(map(_has_become_number, given, taken))
     return isinstance(given, bool) and not isinstance(taken, bool)

@@ -24,9 +24,8 @@ class EmojiConfig(Section):
 class EpisodesConfig(Section):
     """Few-shot episodes, shared by all settings and all Kg."""
 
-    ways: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = [2, 5]
-    per_way: PositiveInt | dict[int, PositiveInt] = Field(
-        50, description="episodes for each number of ways; or by it: {2: 100, 5: 50}"
+    ways: Annotated[dict[Annotated[int, Field(ge=2)], PositiveInt], Field(min_length=1)] = Field(
+        {2: 50, 5: 50}, description="number of episodes by number of ways"
     )
     shots: PositiveInt = Field(5, description="support pictures a class; a setting uses the first K of them")
     order: Literal["shuffled", "rounds"] = Field(
@@ -47,20 +46,9 @@ class EpisodesConfig(Section):
     )
     single_word_names: bool = Field(True, description="draw classes only among those whose name has no blank")
 
-    def number(self, ways: int) -> int:
-        """How many episodes of so many ways are drawn."""
-        return self.per_way[ways] if isinstance(self.per_way, dict) else self.per_way
-
-    @model_validator(mode="after")
-    def _each_way_has_a_number(self) -> "EpisodesConfig":
-        if isinstance(self.per_way, dict) and self.per_way.keys() != set(self.ways):
-            raise ValueError(f"per_way: expected a number for each of the ways {self.ways}, found {list(self.per_way)}")
-        return self
-
     @model_validator(mode="after")
     def _differ(self) -> "EpisodesConfig":
         file_names = [path.name for path in self.release or []]  # they say what the episodes in them are called
-        for key, values in (("ways", self.ways), ("file names of release", file_names)):
-            if repeated := [value for value in values if values.count(value) > 1]:
-                raise ValueError(f"{key} must differ from each other, found {repeated[0]} twice")
+        if repeated := [name for name in file_names if file_names.count(name) > 1]:
+            raise ValueError(f"file names of release must differ from each other, found {repeated[0]} twice")
         return self

@@ -105,7 +105,8 @@ def _check_fewshot(config: Config) -> None:
         if run.words not in sources:
             raise ValueError(f"fewshot.runs.{name}.words: expected one of {', '.join(sources)}, found {run.words}")
         if drawn and (unknown := set(run.ways or ()) - set(config.episodes.ways)):
-            raise ValueError(f"fewshot.runs.{name}.ways: expected some of {config.episodes.ways}, found {min(unknown)}")
+            known = list(config.episodes.ways)
+            raise ValueError(f"fewshot.runs.{name}.ways: expected some of {known}, found {min(unknown)}")
 
 
 def _check_num_global(config: Config) -> None:

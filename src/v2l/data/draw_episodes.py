@@ -66,8 +66,8 @@ def draw_all(manifest: pd.DataFrame, config: EpisodesConfig, seed: int) -> pd.Da
     return pd.DataFrame(
         [
             row
-            for ways in config.ways
-            for number in range(config.number(ways))
+            for ways, count in config.ways.items()
+            for number in range(count)
             for row in draw(names, supports, heldout, ways, config, seed, number)
         ],
         columns=COLUMNS,

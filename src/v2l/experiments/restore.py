@@ -71,6 +71,7 @@ def restore(
     shown_ids = set(chosen["image_id"].iloc[evenly_spaced(len(chosen), config.num_examples)])
     chosen = shard.of(chosen).reset_index(drop=True)
     vectors = read_global_vectors(chosen["image_id"], global_tokens, global_vectors, model.config.num_global)
+    measures = Measures.load(networks, runtime.device, frechet)  # first: what it lacks is found before hours of work
     llm = run.llm or llm
     language_model = load_llm(llm, runtime)
     if model.vocab_size > language_model.vocab_size:
@@ -84,7 +85,6 @@ def restore(
     with Progress(f"restoration, {name}", sum(len(restorer.windows(job.task)) for job in jobs), "windows") as progress:
         maps, windows = restorer.restore(jobs, progress.advance)
 
-    measures = Measures.load(networks, runtime.device, frechet)
     tables: list[pd.DataFrame] = []
     arrays: dict[str, np.ndarray] = {}
     shown: list[pd.DataFrame] = []

@@ -23,7 +23,7 @@ from v2l.graph.pictures import (
     RESTORATION_ROWS,
     of_each,
 )
-from v2l.graph.spec import Spec, Stage, result
+from v2l.graph.spec import MAIN_TOKENIZER, Spec, Stage, result
 
 TABLE_NAMES = (*(f"table{number}" for number in range(1, 8)), "ablations", "claims")
 FIGURE_NAMES = ("fig5", "fig6", "fig7", "fig8", "reconstruction", "few_shot", "ablation", "codebook", "curves")
@@ -49,7 +49,12 @@ STAGES = (
             "masked": MASKED_ROWS,
         },
         outputs={"claims": CLAIMS},
-        params={"config": "claims", "llm": "llm"},
+        params={
+            "config": "claims",
+            "llm": "llm",
+            "image_size_px": f"tokenizers.{MAIN_TOKENIZER}.image_size_px",
+            "epochs": "train.epochs",
+        },
         compute=False,
     ),
     Stage(

@@ -16,6 +16,10 @@ class _Keep(nn.Module):
 
     states: Tensor
 
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.weight = getattr(layer, "weight", None)  # some models look at its dtype
+
     def forward(self, states: Tensor) -> Tensor:
         self.states = states
         return states
@@ -24,7 +28,7 @@ class _Keep(nn.Module):
 class OutputLayer:
     """The output layer of one model.
 
-    What some models do with logits (capping, scaling) keeps their order, and is left out.
+    What some models do with logits (capping, scaling) keeps their order, but for ties in bf16, and is left out.
     """
 
     def __init__(self, model: PreTrainedModel, vocab_size: int) -> None:
@@ -32,7 +36,7 @@ class OutputLayer:
         self._model = model
         self._any = range(vocab_size)
         self._layer = model.get_output_embeddings()
-        self._keep = _Keep()
+        self._keep = _Keep(self._layer)
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
@@ -74,5 +78,5 @@ class OutputLayer:
         layer = self._layer
         if type(layer) is not nn.Linear:  # an adapted one, say
             return layer(states)[:, ids]
-        states = states.to(layer.weight.device)
-        return nn.functional.linear(states, layer.weight[ids], None if layer.bias is None else layer.bias[ids])
+        bias = None if layer.bias is None else layer.bias[ids]
+        return nn.functional.linear(states.to(layer.weight), layer.weight[ids], bias)
