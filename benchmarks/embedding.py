@@ -5,6 +5,7 @@
 The n-grams are tokens of the LLM and two and three of them at random; the default's have more spellings in common.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from v2l.vocab.embed import embed_texts, group_texts, load_templates
 from v2l.vocab.expand import MAX_ORDER
 
 from .common.contest import Table, Way, compete, options, prepare
+from .common.machine import flops_of
 
 ENCODER = Path("data/text_encoder")
 PADDED_TOGETHER = 32  # the batch size that sentence-transformers encodes with
@@ -35,20 +37,32 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(ENCODER)
     model = AutoModel.from_pretrained(ENCODER, dtype=runtime.dtype).to(runtime.device).eval()
 
-    def suite(count: int) -> tuple[Tensor, None]:
+    every, *_ = group_texts(texts, config.vocab.embed.merge_spellings)
+    tokens = tokenizer([templates[0](text) for text in every], truncation=True)["input_ids"]
+    lengths = dict(zip(every, map(len, tokens), strict=True))
+
+    @cache
+    def flops_of_text(length: int) -> int:
+        ids = torch.zeros(1, length, dtype=torch.int64, device=runtime.device)
+        with torch.inference_mode():
+            return flops_of(lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids)))
+
+    def suite(count: int) -> tuple[Tensor, float]:
         distinct, text_id, _ = group_texts(texts[:count], config.vocab.embed.merge_spellings)
-        return embed_texts(encoder.encode, distinct, templates)[text_id], None
+        vectors = embed_texts(encoder.encode, distinct, templates)[text_id]
+        return vectors, sum(flops_of_text(lengths[text]) for text in distinct)
 
     @torch.inference_mode()
-    def plain(count: int) -> tuple[Tensor, None]:
-        vectors = []
+    def plain(count: int) -> tuple[Tensor, float]:
+        vectors, flops = [], 0
         for start in range(0, count, PADDED_TOGETHER):
             prompts = [templates[0](text) for text in texts[start : min(start + PADDED_TOGETHER, count)]]
             batch = tokenizer(prompts, padding=True, truncation=True, return_tensors="pt").to(runtime.device)
             mask = batch["attention_mask"][..., None]
+            flops += len(prompts) * flops_of_text(batch["input_ids"].shape[1])
             hidden = model(**batch).last_hidden_state.float()
             vectors.append(torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1))
-        return torch.cat(vectors).cpu(), None
+        return torch.cat(vectors).cpu(), flops
 
     def agree(ours: Tensor, theirs: Tensor) -> str:
         equal = ((ours[: len(theirs)] - theirs).abs().amax(dim=1) < TOLERANCE).sum()

@@ -3,6 +3,8 @@
 python -m benchmarks.local_tokens [--items 64] [--profile]
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -10,6 +12,7 @@ from v2l.data.images import to_tensor
 from v2l.tokenizer.local_tokens import PASS_PICTURES, encode_pictures
 
 from .common.contest import Table, Way, compete, options, prepare
+from .common.machine import flops_of
 from .common.tokenizers import (
     BEGIN_PICTURES,
     dense_nearest,
@@ -29,16 +32,19 @@ def main() -> None:
     tokenizer = tokenizer.eval().requires_grad_(False).to(runtime.device)
     pixels = (255 * pictures).round().byte().permute(0, 2, 3, 1).numpy()
 
-    def suite(count: int) -> tuple[np.ndarray, None]:
-        return encode_pictures(tokenizer, pixels[:count], runtime.device), None
+    def suite(count: int) -> tuple[np.ndarray, float]:
+        return encode_pictures(tokenizer, pixels[:count], runtime.device), count * flops
 
     @torch.inference_mode()
-    def plain(count: int) -> tuple[np.ndarray, None]:
+    def plain(count: int) -> tuple[np.ndarray, float]:
         ids = []
         for start in range(0, count, PASS_PICTURES):
             part = to_tensor(pixels[start : min(start + PASS_PICTURES, count)]).to(runtime.device)
             ids.append(dense_nearest(tokenizer, tokenizer.encode(part)).cpu().numpy())
-        return np.concatenate(ids), None
+        return np.concatenate(ids), count * flops
+
+    flops = 0  # of a picture
+    flops = flops_of(partial(plain, 1))
 
     def agree(ours: np.ndarray, theirs: np.ndarray) -> str:
         return f"{(ours[: len(theirs)] == theirs).sum():,} of {theirs.size:,} ids are equal."

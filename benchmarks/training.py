@@ -11,13 +11,13 @@ import copy
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
-from torch.utils.flop_counter import FlopCounterMode
 
 from v2l.config.train import TrainConfig
 from v2l.models.clip import ImageTrunk, OpenClip
@@ -29,6 +29,7 @@ from v2l.tokenizer.quantizers import nearest_rows, quantizer_loss, straight_thro
 from v2l.training.trainer import BETAS, EPSILON, Trainer
 
 from .common.contest import Table, Way, compete, options, prepare
+from .common.machine import flops_of
 from .common.sizes import SIZES
 from .common.stand_ins import random_clip, write_networks
 from .common.tokenizers import (
@@ -83,10 +84,8 @@ def main() -> None:
         return losses, steps * flops[plain.__name__]
 
     flops = {suite.__name__: 0, plain.__name__: 0}
-    for way in (suite, plain):  # of a step, counted apart: counting takes time
-        with FlopCounterMode(display=False) as counter:
-            way(1)
-        flops[way.__name__] = counter.get_total_flops()
+    for way in (suite, plain):  # of a step
+        flops[way.__name__] = flops_of(partial(way, 1))
 
     def agree(ours: list[float], theirs: list[float]) -> str:
         worst = max(abs(a / b - 1) for a, b in zip(ours, theirs, strict=False))

@@ -30,10 +30,10 @@ PROFILED_ROWS = 12
 
 @dataclass(frozen=True)
 class Way:
-    """A way to do a number of items. ``work`` returns what came out and the FLOPs that it took (None: not counted)."""
+    """A way to do a number of items. ``work`` returns what came out and the FLOPs that it took."""
 
     name: str
-    work: Callable[[int], tuple[Any, float | None]]
+    work: Callable[[int], tuple[Any, float]]
     items: int
 
 
@@ -116,7 +116,7 @@ def _cuda_activity(runtime: Runtime) -> list[ProfilerActivity]:
 
 
 def _measured(way: Way, items: int, unit: str, runtime: Runtime) -> tuple[Any, Measured]:
-    outcomes: list[tuple[Any, float | None]] = []
+    outcomes: list[tuple[Any, float]] = []
     reset_peak_memory(runtime.device)
     seconds = seconds_of(lambda: outcomes.append(way.work(items)), runtime.device, warm_up=False)
     result, flops = outcomes[0]
@@ -124,7 +124,7 @@ def _measured(way: Way, items: int, unit: str, runtime: Runtime) -> tuple[Any, M
 
 
 def _line(name: str, measured: Measured, unit: str, peak: float) -> str:
-    share = "" if measured.flops is None else f"{100 * measured.flops / measured.seconds / peak:.0f} %"
+    share = f"{100 * measured.flops / measured.seconds / peak:.0f} %"
     return (
         f"| {name} | {measured.items[unit]:,} | {measured.seconds:.1f} | {measured.rate(unit):,.4g} | {share} "
         f"| {measured.memory_bytes / 1e9:.2f} GB |"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 PEAK_REPEATS, PEAK_PRODUCTS = 5, 10
 
@@ -20,7 +22,7 @@ class Measured:
     """
 
     items: Mapping[str, float]
-    flops: float | None
+    flops: float
     seconds: float
     memory_bytes: int | None = None
     fp32: bool = False
@@ -60,6 +62,18 @@ def matrix_peak(device: torch.device, dtype: torch.dtype, side: int) -> float:
     a, b = torch.randn(2, side, side, device=device).to(dtype)
     rounds = [seconds_of(lambda: a @ b, device, PEAK_PRODUCTS) for _ in range(PEAK_REPEATS)]
     return 2 * side**3 * PEAK_PRODUCTS / min(rounds)
+
+
+def flops_of(work: Callable[[], object]) -> int:
+    """As torch counts them, with attention spelt out: of fused kernels it knows some. Slow, so not to be timed."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            work()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops()
 
 
 def reset_peak_memory(device: torch.device) -> None:

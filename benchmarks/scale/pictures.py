@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from v2l.clip.pictures import PASS_PICTURES as PASS_IMAGES
 from v2l.config.tokenizer import TokenizerConfig
@@ -28,7 +26,7 @@ from v2l.training.pictures import TrainingPictures
 from v2l.training.train import make_trainer
 from v2l.training.trainer import Trainer
 
-from ..common.machine import Measured, peak_memory, reset_peak_memory
+from ..common.machine import Measured, flops_of, peak_memory, reset_peak_memory
 from ..common.sizes import Size
 from ..common.stand_ins import random_clip, write_networks
 
@@ -78,20 +76,8 @@ def _measure_clip(clip: OpenClip, size: Size, clock: Clock) -> Iterator[tuple[st
 def _measured(
     work: Callable[[], object], unit: str, items: int, size: Size, clock: Clock, fp32: bool = False
 ) -> Measured:
-    flops = _flops_of(work) * size.passes
+    flops = flops_of(work) * size.passes
     return Measured({unit: items * size.passes}, flops, clock(work, size.passes), fp32=fp32)
-
-
-def _flops_of(work: Callable[[], object]) -> int:
-    """As torch counts them, with attention spelt out: of fused kernels it knows some."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            work()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-    return counter.get_total_flops()
 
 
 def _measure_training(
@@ -120,7 +106,7 @@ def _measure_training(
         float(terms["total"])  # fit looks at it after every step
 
     for name, cached in (("training, features cached", True), ("training, features not cached", False)):
-        flops = _flops_of(partial(step, cached)) * size.steps
+        flops = flops_of(partial(step, cached)) * size.steps
         reset_peak_memory(device)
         seconds = clock(partial(step, cached), size.steps)
         yield name, Measured({"pictures": batch * size.steps}, flops, seconds, peak_memory(device))

@@ -142,7 +142,7 @@ def measured_table(measured: Mapping[str, Measured], peaks: Mapping[bool, float]
     lines = ["| measured | a second | share of the peak | peak memory |", "| --- | --- | --- | --- |"]
     for name, each in measured.items():
         rates = ", ".join(f"{each.rate(unit):,.4g} {unit}" for unit in each.items)
-        share = "" if each.flops is None else f"{100 * each.flops / each.seconds / peaks[each.fp32]:.1f} %"
+        share = f"{100 * each.flops / each.seconds / peaks[each.fp32]:.1f} %"
         memory = "" if each.memory_bytes is None else f"{each.memory_bytes / 1e9:.2f} GB"
         lines.append(f"| {name} | {rates} | {share} | {memory} |")
     return "\n".join(lines)

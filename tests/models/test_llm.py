@@ -18,6 +18,8 @@ from v2l.models.llm_generation import Generation, Request
 from v2l.models.llm_output import OutputLayer
 from v2l.runtime import Runtime
 
+from .test_llm_generation import plain_answer
+
 
 @pytest.fixture(scope="module")
 def llm(assets: Path) -> Llm:
@@ -162,9 +164,14 @@ def test_gguf_file_gives_the_model_that_is_in_it(tmp_path: Path):
     assert llm.vocab_size == 33
     assert llm.max_context == 64
     assert llm.token_texts[31] == " cat"
-    (ids,) = llm.tokenize(["a cat"])
-    (answer,) = llm.generate([Request((tuple(ids),), Free(4))], "test")
-    assert len(answer) == 4
+
+
+def test_answers_of_a_gguf_file_are_those_of_a_plain_loop(tmp_path: Path):
+    write_gguf(tmp_path / "tiny.gguf")
+    llm = load(tmp_path / "tiny.gguf", torch.float32)
+    ids = [tuple(each) for each in llm.tokenize(["a cat", "a cat a", "a"])]
+    requests = [Request((ids[0], end), Free(4)) for end in ids] + [Request((end,), OneOf(ids, 3)) for end in ids]
+    assert llm.generate(requests, "test") == [plain_answer(llm.model, each, llm.vocab_size) for each in requests]
 
 
 def test_a_prompt_beyond_the_context_is_refused_before_any_work(assets: Path):

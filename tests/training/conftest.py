@@ -118,7 +118,11 @@ def config_path(repository: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def decoding_ahead(config_path: Path, tmp_path: Path) -> Path:
     """That configuration, where no picture is kept and two workers decode them."""
-    tree = yaml.safe_load(config_path.read_text(encoding="utf-8"))
-    tree["runtime"] |= {"picture_memory_gb": 0, "loader_workers": 2}
-    (tmp_path / "decoding_ahead.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-    return tmp_path / "decoding_ahead.yaml"
+    return with_runtime(config_path, tmp_path / "decoding_ahead.yaml", picture_memory_gb=0, loader_workers=2)
+
+
+def with_runtime(config: Path, path: Path, **runtime: float) -> Path:
+    """Writes that configuration to the path, with these keys of ``runtime``."""
+    tree = yaml.safe_load(config.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**tree, "runtime": tree["runtime"] | runtime}), encoding="utf-8")
+    return path

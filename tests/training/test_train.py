@@ -18,7 +18,7 @@ from v2l.tokenizer.kinds import KINDS, load_tokenizer
 from v2l.tokenizer.model import LocalTokenizer
 from v2l.training.trainer import Trainer
 
-from .conftest import NUM_TOKENS
+from .conftest import NUM_TOKENS, with_runtime
 from .watching import group_of, wait_until
 
 
@@ -122,6 +122,21 @@ def test_unreadable_picture_that_is_drawn_ends_the_run_in_one_line(
     assert main(command(decoding_ahead, inputs | {"manifest": tmp_path / "manifest.parquet"}, tmp_path / "out")) == 1
     (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert error == f"error: {tmp_path / 'absent.png'}: picture not found"
+
+
+def test_two_processes_of_the_command_begin_as_one_and_write_what_it_does(
+    config_path: Path, inputs: dict, tmp_path: Path
+) -> None:
+    """To the end they are compared in float64: test_distributed."""
+    curves = []
+    for processes in (1, 2):
+        config = with_runtime(config_path, tmp_path / f"{processes}.yaml", processes=processes)
+        folder = tmp_path / str(processes)
+        assert main(command(config, inputs, folder)) == 0
+        LocalTokenizer.load(folder / "tokenizer.safetensors")
+        curves.append(pd.read_csv(folder / "curves.csv"))
+    pd.testing.assert_frame_equal(curves[1].head(1), curves[0].head(1), rtol=1e-5)
+    assert curves[1]["step"].tolist() == curves[0]["step"].tolist()
 
 
 def test_outputs_are_whole(config_path: Path, inputs: dict, tmp_path: Path) -> None:

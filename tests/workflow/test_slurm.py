@@ -11,6 +11,8 @@ import yaml
 import yte
 
 from v2l.assets.pins import load_assets
+from v2l.config.tree import load_config
+from v2l.release.files import NAMES
 from v2l.versioning.digests import result_digests
 
 from .conftest import BIN, Checkout, make_checkout
@@ -106,12 +108,33 @@ def test_dry_run_for_the_paper_lists_gpus_memory_and_time_of_every_job(
     assert "download" not in {rule for rule, *_ in jobs}
     trains = {(resources["gres"], resources["nodes"]) for rule, *_, resources in jobs if rule == "train"}
     assert trains == {("gpu:8", str(nodes))}
-    asked = {("70b" in wildcards, resources["gpu"]) for rule, _, wildcards, resources in jobs if "classify_s" in rule}
-    assert asked == {(True, "4"), (False, "1")}
+    config = load_config(repository / "config" / "paper.yaml")
+    asked = {
+        (re.search(r"\b(?:run|name)=(\w+)", wildcards)[1], resources["gpu"])
+        for rule, _, wildcards, resources in jobs
+        if rule in ("classify_shard", "restore_shard")
+    }
+    gpus = {"v2l_13b": "2", "v2l_70b": "4"}
+    assert asked == {(run, gpus.get(run, "1")) for run in (*config.fewshot.runs, *config.restore.runs)}
     groups = {rule: group for rule, group, *_ in jobs}
     assert groups["classify_metrics"] == groups["claims"] == groups["report"] == "page"
     assert groups["filter"] == groups["global_words"] == "codebook"
     assert groups["train"] == ""
+
+
+def test_with_the_authors_files_nothing_of_theirs_is_made(tmp_path: Path, repository: Path, assets: Path) -> None:
+    checkout = make_checkout(tmp_path, repository, assets)
+    released = tmp_path / "v2l-release"
+    released.mkdir()
+    config = checkout.root / "config" / "release.yaml"
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "release": str(released)}))
+    for name in (*(spellings[0] for spellings in NAMES.values()), "v2l-decode.pth"):
+        (released / name).touch()
+    command = ("snakemake", "-n", "--profile", "slurm", "--configfile", "config/release.yaml", "--quiet", "reason")
+    rules = [rule for rule, *_ in listed_jobs(checkout.run(*command).stdout)]
+    assert rules.count("import_release") == 1
+    assert not {"expand", "embed", "train"} & set(rules)
+    assert {"report", "make_tables", "make_figures", "classify_shard", "restore_shard"} <= set(rules)
 
 
 def run_with_a_job_killed(checkout: Checkout, node: SlurmNode, log: Path) -> str:

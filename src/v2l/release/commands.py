@@ -13,13 +13,13 @@ def add_commands(add_command: AddCommand) -> None:
     parser = add_command(
         "import-release",
         "Take over the authors' released codebooks and checkpoint as artifacts of a run.",
-        "v2l import-release downloads/v2l-release --config config/paper.yaml",
+        "v2l import-release downloads/v2l-release --config config/release.yaml",
     )
     parser.add_argument("folder", type=Path, help="the released files, in it or in folders below")
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path("config/paper.yaml"),
+        default=Path("config/release.yaml"),
         metavar="FILE",
         help="the run, whose tokenizers.v2l says image_size_px and num_global (default: %(default)s)",
     )
