@@ -123,6 +123,8 @@ def make_results(root: Path) -> Results:
         root / "claims/claims.json",
         config=ClaimsConfig(),
         llm=LlmConfig(source="data/llm"),
+        image_size_px=64,
+        epochs=0.5,
     )
     _write_provenance(root)
     return Results(root)
