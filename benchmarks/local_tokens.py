@@ -32,6 +32,11 @@ def main() -> None:
     tokenizer = tokenizer.eval().requires_grad_(False).to(runtime.device)
     pixels = (255 * pictures).round().byte().permute(0, 2, 3, 1).numpy()
 
+    def dense(part: np.ndarray) -> np.ndarray:
+        return dense_nearest(tokenizer, tokenizer.encode(to_tensor(part).to(runtime.device))).cpu().numpy()
+
+    flops = flops_of(partial(dense, pixels[:1]))  # of a picture
+
     def suite(count: int) -> tuple[np.ndarray, float]:
         return encode_pictures(tokenizer, pixels[:count], runtime.device), count * flops
 
@@ -39,12 +44,8 @@ def main() -> None:
     def plain(count: int) -> tuple[np.ndarray, float]:
         ids = []
         for start in range(0, count, PASS_PICTURES):
-            part = to_tensor(pixels[start : min(start + PASS_PICTURES, count)]).to(runtime.device)
-            ids.append(dense_nearest(tokenizer, tokenizer.encode(part)).cpu().numpy())
+            ids.append(dense(pixels[start : min(start + PASS_PICTURES, count)]))
         return np.concatenate(ids), count * flops
-
-    flops = 0  # of a picture
-    flops = flops_of(partial(plain, 1))
 
     def agree(ours: np.ndarray, theirs: np.ndarray) -> str:
         return f"{(ours[: len(theirs)] == theirs).sum():,} of {theirs.size:,} ids are equal."
