@@ -54,7 +54,7 @@ def episode_requests(llm: Llm, config: Config, number: int) -> list[Request]:
     """All questions on an episode of two ways and on one of five."""
     run, section = config.fewshot.runs[RUN], config.fewshot
     generator = np.random.default_rng(number)
-    pieces = [i for i, text in enumerate(llm.token_texts) if text[:1] == " " and text[1:].isalnum()]
+    pieces = np.array([i for i, text in enumerate(llm.token_texts) if text[:1] == " " and text[1:].isalnum()])
 
     def words(count: int) -> list[str]:
         lengths = generator.integers(1, MAX_ORDER + 1, count)

@@ -45,7 +45,7 @@ def main() -> None:
     compete(
         chosen,
         runtime,
-        Table("Vocabulary filtering", "pictures", agree),
+        Table("Vocabulary filtering", "pictures", agree, fp32=True),
         Way("suite: a block of pictures at a time", suite, chosen.items),
         Way("all similarities, then `torch.topk`", plain, chosen.plain_items),
     )

@@ -53,7 +53,7 @@ def main() -> None:
     compete(
         chosen,
         runtime,
-        Table("Local tokens", "pictures", agree),
+        Table("Local tokens", "pictures", agree, fp32=True),
         Way("suite: blocks of distances", suite, chosen.items),
         Way("all distances at once", plain, chosen.plain_items),
     )

@@ -88,16 +88,21 @@ def main() -> None:
         flops[way.__name__] = flops_of(partial(way, 1))
 
     def agree(ours: list[float], theirs: list[float]) -> str:
-        worst = max(abs(a / b - 1) for a, b in zip(ours, theirs, strict=False))
-        if worst > TOLERANCE:
-            raise ValueError(f"losses differ by {worst:.1%}: {ours}, {theirs}")
-        return f"Losses of {min(len(ours), len(theirs))} steps differ by {worst:.1e} of their size at most."
+        differences = [abs(a / b - 1) for a, b in zip(ours, theirs, strict=False)]
+        held = differences if runtime.dtype == torch.float32 else differences[:1]  # bf16 leads to other weights
+        if max(held) > TOLERANCE:
+            raise ValueError(f"losses differ by {max(held):.1%}: {ours}, {theirs}")
+        count = len(differences)
+        return (
+            f"Losses of the first step differ by {differences[0]:.1e} of their size, of {count} steps by "
+            f"{max(differences):.1e} at most, their means by {abs(sum(ours[:count]) / sum(theirs[:count]) - 1):.1e}."
+        )
 
     compete(
         chosen,
         runtime,
         Table(f"Training, batches of {batch}", "steps", agree),
-        Way("suite: stored features, channels last", suite, chosen.items),
+        Way("suite: stored features, block-wise search", suite, chosen.items),
         Way("plain fp32 step, encoder recomputed", plain, chosen.plain_items),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 from v2l.artifacts import write_json
@@ -20,10 +21,9 @@ from v2l.models.llm import Llm, load_llm
 from v2l.runtime import Runtime, resolve_runtime, seed_libraries
 
 from .machine import Measured, device_name, matrix_peak, peak_memory, reset_peak_memory, seconds_of
-from .sizes import SIZES
+from .sizes import CONFIGS, SIZES
 from .stand_ins import random_llm
 
-CONFIG = Path("config/demo.yaml")
 PARTS = (8, 4, 2, 1)  # the work is divided by each of them
 PROFILED_ROWS = 12
 
@@ -42,12 +42,13 @@ class Table:
     """What a contest is about, and how to tell whether two results agree.
 
     unit: of the items.   agree: says in words how far the results of the suite and of the plain way are equal, and
-    raises ValueError where they may not differ as they do.
+    raises ValueError where they may not differ as they do.   fp32: the suite works in it whatever the precision.
     """
 
     title: str
     unit: str
     agree: Callable[[Any, Any], str]
+    fp32: bool = False
 
 
 def options(doc: str, items: int, plain_items: int, sizes: Sequence[str] = ("default", *SIZES)) -> argparse.Namespace:
@@ -57,6 +58,7 @@ def options(doc: str, items: int, plain_items: int, sizes: Sequence[str] = ("def
                         " paper, tiny: random ones of LLaMA-2-7B's and ViT-L/14's sizes, or very small")  # fmt: skip
     parser.add_argument("--items", type=int, default=items, help="that the suite does (default: %(default)s)")
     parser.add_argument("--plain-items", type=int, default=plain_items, help="that the plain way does (%(default)s)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="default: what the size's own has")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all processors")
     parser.add_argument("--profile", action="store_true", help="also where the suite's time goes, by operator")
     parser.add_argument("--json", type=Path, help="file for all numbers")
@@ -67,9 +69,9 @@ def options(doc: str, items: int, plain_items: int, sizes: Sequence[str] = ("def
 
 
 def prepare(chosen: argparse.Namespace) -> tuple[Config, Runtime]:
-    """The default configuration and its runtime, on the chosen number of threads."""
-    config = load_config(CONFIG)
-    runtime = resolve_runtime(config.runtime, config.precision, chosen.threads)
+    """The default configuration, and the runtime that a size's own has, on the chosen number of threads."""
+    config, sized = load_config(CONFIGS["default"]), load_config(CONFIGS[chosen.size])
+    runtime = resolve_runtime(sized.runtime, chosen.precision or sized.precision, chosen.threads)
     seed_libraries(config.seed, "benchmark")  # every stage runs with torch's deterministic kernels
     return config, runtime
 
@@ -82,16 +84,17 @@ def contest_llm(chosen: argparse.Namespace, config: Config, runtime: Runtime) ->
 def compete(chosen: argparse.Namespace, runtime: Runtime, table: Table, suite: Way, plain: Way) -> None:
     """Runs both ways and prints Markdown: rates, memory, share of the peak, their ratio, and how the cost grows."""
     side = SIZES["tiny" if chosen.size == "tiny" else "paper"].matrix_side if runtime.device.type == "cuda" else 1024
-    before = matrix_peak(runtime.device, runtime.dtype, side)
+    dtype = torch.float32 if table.fp32 else runtime.dtype
+    before = matrix_peak(runtime.device, dtype, side)
     suite.work(suite.items // max(PARTS))  # warm
     grown = [_measured(suite, suite.items // part, table.unit, runtime) for part in PARTS]
     result, ours = grown[-1]
     expected, theirs = _measured(plain, plain.items, table.unit, runtime)
-    peak = max(before, matrix_peak(runtime.device, runtime.dtype, side))  # one may meet with other work
+    peak = max(before, matrix_peak(runtime.device, dtype, side))  # one may meet with other work
     ratio = ours.rate(table.unit) / theirs.rate(table.unit)
     agreement = table.agree(result, expected)
 
-    precision = str(runtime.dtype).removeprefix("torch.")
+    precision = str(dtype).removeprefix("torch.")
     print(f"### {table.title}\n")
     print(f"{device_name(runtime.device)}, {precision}; matrix products: {peak / 1e9:,.0f} GFLOP/s; "
           f"sizes: {chosen.size}\n")  # fmt: skip
@@ -104,7 +107,8 @@ def compete(chosen: argparse.Namespace, runtime: Runtime, table: Table, suite: W
     if chosen.profile:
         with profile(activities=[ProfilerActivity.CPU, *_cuda_activity(runtime)]) as profiled:
             suite.work(suite.items // max(PARTS))
-        print(f"```\n{profiled.key_averages().table(sort_by='self_cpu_time_total', row_limit=PROFILED_ROWS)}\n```\n")
+        order = f"self_{runtime.device.type}_time_total"
+        print(f"```\n{profiled.key_averages().table(sort_by=order, row_limit=PROFILED_ROWS)}\n```\n")
     if chosen.json:
         write_json(chosen.json, {
             "title": table.title, "device": device_name(runtime.device), "precision": precision, "peak_flops": peak,

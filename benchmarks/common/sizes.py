@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # Touvron et al. 2023 (LLaMA 2) and the configurations of the hub's models; docs/models.md has the same numbers.
 LLAMA2_7B = {
@@ -83,3 +84,6 @@ SIZES = {
         lora_steps=1,
     ),
 }
+
+# Whose settings the networks of a size are run with.
+CONFIGS = {"default": Path("config/demo.yaml"), "paper": Path("config/paper.yaml"), "tiny": Path("config/paper.yaml")}

@@ -1,7 +1,6 @@
 """The V2L tokenizer of a size, with random codebooks and pictures, and the plain search for its nearest codes."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +12,8 @@ from v2l.graph.spec import MAIN_TOKENIZER
 from v2l.tokenizer.base import ImageTokenizer, Sources
 from v2l.tokenizer.kinds import KINDS
 
-from .sizes import SIZES
+from .sizes import CONFIGS, SIZES
 
-CONFIGS = {"default": Path("config/demo.yaml"), "paper": Path("config/paper.yaml"), "tiny": Path("config/paper.yaml")}
 VOCABULARY, CODEBOOK = 49_152, 5_000  # of SmolLM2; n-grams, some more than the default keeps
 DIMS = {"default": 384, "paper": 768, "tiny": 16}  # of the text embeddings: MiniLM, ViT-L/14
 BEGIN_PICTURES = 64

@@ -81,6 +81,6 @@ def seed_libraries(seed: int, purpose: str) -> None:
     np.random.seed(derive_seed(seed, purpose, "numpy") % 2**32)
     torch.manual_seed(derive_seed(seed, purpose, "torch"))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without, says torch
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)  # not warn_only, with which attention on a GPU is not deterministic
     # Filling fresh memory shows reads of it, which no kernel here does; it takes an eighth of a training step.
     torch.utils.deterministic.fill_uninitialized_memory = False

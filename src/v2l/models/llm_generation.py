@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from v2l.models.llm_decoding import Decoding
 from v2l.models.llm_output import OutputLayer
 from v2l.models.llm_passes import Ids, Passes, Read
+from v2l.models.llm_trees import TreePasses, fits
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,20 @@ class _Node:
 class Generation:
     """One run over a list of requests. ``answers`` holds the chosen ids in the order of the requests."""
 
-    def __init__(self, model: PreTrainedModel, requests: Sequence[Request], vocab_size: int, batch_tokens: int) -> None:
-        """vocab_size: only ids below it are chosen. batch_tokens: limit of sequences x their full length in a pass."""
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        requests: Sequence[Request],
+        vocab_size: int,
+        batch_tokens: int,
+        kind: type[Passes] | type[TreePasses] | None = None,
+    ) -> None:
+        """vocab_size: only ids below it are chosen. batch_tokens: limit of sequences x their full length in a pass.
+
+        kind: of passes; by default what suits the model's device.
+        """
         self._output = OutputLayer(model, vocab_size)
-        self._passes = Passes(model, self._output, batch_tokens)
+        self._passes = (kind or _kind_for(model))(model, self._output, batch_tokens)
         self.answers: list[list[int]] = [[] for _ in requests]
         self.num_answered = 0
         self.num_tokens = 0
@@ -119,7 +130,7 @@ class Generation:
     @torch.inference_mode()
     def run(self, advance: Callable[[int], None]) -> None:
         """Computes all answers, depth first, so that few caches are held. ``advance`` hears of prompt tokens read."""
-        stack = self._passes.plan(None, 0, [child.read(0, ids) for ids, child in self._root.children.items()])
+        stack = self._passes.begin([child.read(0, ids) for ids, child in self._root.children.items()])
         while stack:
             done = stack.pop()
             states, cache = self._passes.run(done)
@@ -149,3 +160,7 @@ class Generation:
     def _finish(self, answer: _Answer) -> None:
         self.answers[answer.request] = answer.ids
         self.num_answered += 1
+
+
+def _kind_for(model: PreTrainedModel) -> type[Passes] | type[TreePasses]:
+    return TreePasses if model.device.type == "cuda" and fits(model) else Passes

@@ -53,8 +53,15 @@ class Pass(Generic[Target]):
     owns_cache: bool = False
 
 
+def is_told_what_is_seen(model: PreTrainedModel) -> bool:
+    """Whether the model takes positions and a mask of ours. ALiBi counts positions itself, older code what is seen."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of an adapter
+    told = "position_ids" in inspect.signature(inner.forward).parameters and inner._supports_attention_backend
+    return told and not getattr(model.config, "alibi", False)
+
+
 class Passes:
-    """The passes of one model."""
+    """The passes of one model, within which how a prompt is computed depends on those that begin like it alone."""
 
     def __init__(self, model: PreTrainedModel, output: OutputLayer, batch_tokens: int) -> None:
         """batch_tokens: limit of sequences x their full length in a pass."""
@@ -62,11 +69,13 @@ class Passes:
         self._output = output
         self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
-        # Who packs tells positions and what is seen; ALiBi counts positions itself, older code what is seen.
-        told = "position_ids" in inspect.signature(model.forward).parameters and model._supports_attention_backend
-        self._packs = told and not getattr(model.config, "alibi", False)
+        self._packs = is_told_what_is_seen(model)
 
-    def plan(self, cache: Cache | None, past: int, reads: Sequence[Read]) -> list[Pass]:
+    def begin(self, reads: Sequence[Read]) -> list[Pass]:
+        """Passes for reads that follow nothing, to be run from the end."""
+        return self._plan(None, 0, reads)
+
+    def _plan(self, cache: Cache | None, past: int, reads: Sequence[Read]) -> list[Pass]:
         """Passes for the reads, each within the token limit if it has several sequences.
 
         They are to be run from the end: the packed ones and the longest first, to show early whether memory is enough,
@@ -104,7 +113,7 @@ class Passes:
     def follow(self, done: Pass, cache: Cache, reads: Sequence[Read]) -> Iterator[Pass]:
         """Passes that go on after one with the cache that it returned; the row of a read is its place in that pass."""
         if not done.packed:
-            yield from self.plan(cache, done.past + len(done.reads[0].ids), reads)
+            yield from self._plan(cache, done.past + len(done.reads[0].ids), reads)
             return
         starts = [0, *accumulate(len(read.ids) for read in done.reads)]
         by_length: dict[int, list[Read]] = defaultdict(list)
@@ -117,7 +126,7 @@ class Passes:
             for places in (every[start : start + size] for start in range(0, len(every), size)):
                 rows = _rows_of_pack(cache, done.past, length, [starts[place] for place in places])
                 moved = [replace(read, row=places.index(read.row)) for read in group if read.row in places]
-                yield from self.plan(rows, past, moved)
+                yield from self._plan(rows, past, moved)
 
     def run(self, each: Pass) -> tuple[Tensor, Cache]:
         """What the output layer is to be given after each read, [B, d], and the cache that now holds the reads."""
@@ -159,14 +168,14 @@ class Passes:
         """These rows of the pass's cache, to be added to."""
         if each.cache is None:
             return None
-        cache = each.cache if each.owns_cache else _apart(each.cache)
+        cache = each.cache if each.owns_cache else apart(each.cache)
         chosen = torch.tensor(rows, device=self._device)
         for layer in cache.layers:  # of a model on several devices; one without states has none
             layer.batch_select_indices(chosen.to(getattr(layer, "device", self._device)))
         return cache
 
 
-def _apart(cache: Cache) -> Cache:
+def apart(cache: Cache) -> Cache:
     """A cache to select from and to add to without a change to this one; plain layers take new tensors for both."""
     twin = copy.copy(cache)
     plain = (DynamicLayer, DynamicSlidingWindowLayer)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 POSITION_BLOCK = 256
 CODE_BLOCK = 4096  # 256 x 4096 distances are 4 MB: they stay in a core's cache
+GPU_BLOCKS = (2048, 16384)  # a GPU wants few large products
 CODE_GROUP = 64
 
 
@@ -24,11 +25,11 @@ def _check(features: Tensor, codebook: Tensor) -> None:
         raise ValueError("the codebook is empty")
 
 
-def _position_blocks(features: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of exactly POSITION_BLOCK rows, the last one padded with zeros, and where they come from."""
-    for start in range(0, len(features), POSITION_BLOCK):
-        block = features[start : start + POSITION_BLOCK]
-        yield slice(start, start + len(block)), F.pad(block, (0, 0, 0, POSITION_BLOCK - len(block)))
+def _position_blocks(features: Tensor, size: int = POSITION_BLOCK) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of exactly ``size`` rows, the last one padded with zeros, and where they come from."""
+    for start in range(0, len(features), size):
+        block = features[start : start + size]
+        yield slice(start, start + len(block)), F.pad(block, (0, 0, 0, size - len(block)))
 
 
 @torch.no_grad()
@@ -36,8 +37,8 @@ def nearest_codes(features: Tensor, codebook: Tensor) -> Tensor:
     """Index of the closest code, by squared distance, for every feature. Paper: method section, local quantizer.
 
     features: [..., d] float32.   codebook: [N, d] float32.
-    Returns [...] int64 in 0..N-1; a tie goes to the lowest index. At most POSITION_BLOCK x CODE_BLOCK distances exist
-    at a time. Raises ValueError if the two d differ or the codebook is empty.
+    Returns [...] int64 in 0..N-1; a tie goes to the lowest index. Distances of one block exist at a time.
+    Raises ValueError if the two d differ or the codebook is empty.
     """
     _check(features, codebook)
     rows = features.reshape(-1, features.shape[-1])
@@ -46,11 +47,12 @@ def nearest_codes(features: Tensor, codebook: Tensor) -> Tensor:
     missing = -len(codebook) % CODE_GROUP
     codebook, half_norms = F.pad(codebook, (0, 0, 0, missing)), F.pad(half_norms, (0, missing), value=torch.inf)
     ids = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    for where, block in _position_blocks(rows):
-        best = torch.full((POSITION_BLOCK, 1), torch.inf, device=rows.device)
+    num_positions, num_codes = GPU_BLOCKS if rows.device.type == "cuda" else (POSITION_BLOCK, CODE_BLOCK)
+    for where, block in _position_blocks(rows, num_positions):
+        best = torch.full((num_positions, 1), torch.inf, device=rows.device)
         best_ids = torch.zeros_like(best, dtype=torch.int64)
-        for start in range(0, len(codebook), CODE_BLOCK):
-            part = slice(start, start + CODE_BLOCK)
+        for start in range(0, len(codebook), num_codes):
+            part = slice(start, start + num_codes)
             nearest, index = _first_minimum(torch.addmm(half_norms[part], block, codebook[part].mT, alpha=-1))
             closer = nearest < best
             best = torch.where(closer, nearest, best)

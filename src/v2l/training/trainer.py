@@ -59,7 +59,9 @@ class Trainer:
         runtime: Runtime,
         processes: Processes = ALONE,
     ) -> None:
-        place = {"device": runtime.device, "memory_format": torch.channels_last}
+        # On a GPU GroupNorm knows torch's own layout alone, and its copies take more than convolutions gain.
+        self._layout = torch.channels_last if runtime.device.type == "cpu" else torch.contiguous_format
+        place = {"device": runtime.device, "memory_format": self._layout}
         self.tokenizer = tokenizer.to(**place).train()
         self.discriminator = PatchDiscriminator(config.discriminator_channels, config.discriminator_layers).to(**place)
         share_batch_norms(self.discriminator, processes)
@@ -95,7 +97,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
         adversarial = step >= self.config.gan_start_step
-        pictures = pictures.to(self.runtime.device, memory_format=torch.channels_last)
+        pictures = pictures.to(self.runtime.device, memory_format=self._layout)
         batch = Batch(pictures, global_vectors, image_features)
         reconstruction, terms, ids = self._generator_step(batch, adversarial)
         if adversarial:
