@@ -44,7 +44,7 @@ class SpaeTokenizer(FrozenCodebookTokenizer):
         ids, targets = [], []
         unsaid = torch.zeros_like(features)
         for side in self.config.levels:
-            target = F.adaptive_avg_pool2d(features + unsaid, side)
+            target = _pooled(features + unsaid, side)
             index = nearest_codes(target.detach().flatten(2).mT, codes.vectors)
             code = codes.vectors[index].mT.unflatten(2, (side, side))
             unsaid = unsaid + features - self._spread(code)
@@ -90,3 +90,10 @@ class SpaeTokenizer(FrozenCodebookTokenizer):
         logits = F.normalize(coarse, dim=-1) @ codes.vectors.mT / self.config.guidance_temperature
         answers = words[:, None, :].expand(-1, coarse.shape[1], -1)
         return -F.log_softmax(logits, dim=-1).gather(2, answers).mean()
+
+
+def _pooled(features: Tensor, side: int) -> Tensor:
+    """The mean over each of side x side cells; on a GPU adaptive_avg_pool2d's gradient is not deterministic."""
+    if side == 1:
+        return features.mean(dim=(2, 3), keepdim=True)
+    return F.avg_pool2d(features, features.shape[-1] // side)
