@@ -35,7 +35,9 @@ OTHERWISE = {
     "llm_batch_tokens": 900,
     "shards": {"trunk_features": 2, "count_nearest": 3, "local_tokens": 2, "caption": 2, "restore": 2},
 }
-CANCELLED = "lqae"  # whose training is cancelled on its way
+# Tokenizers whose training is ended on its way: by its owner, so that Snakemake has to try again, and by SLURM, as for
+# a job of higher priority, which starts it again itself.
+CANCELLED, REQUEUED = "lqae", "vqgan"
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +139,9 @@ def test_with_the_authors_files_nothing_of_theirs_is_made(tmp_path: Path, reposi
     assert {"report", "make_tables", "make_figures", "classify_shard", "restore_shard"} <= set(rules)
 
 
-def run_with_a_job_killed(checkout: Checkout, node: SlurmNode, log: Path) -> str:
-    """Runs the whole graph through SLURM, cancels a training once it has begun; gives what Snakemake prints."""
-    curves = checkout.results / "tokenizer" / "tensorboard" / CANCELLED
+def run_with_jobs_ended(checkout: Checkout, node: SlurmNode, log: Path) -> str:
+    """Runs the whole graph through SLURM, ends two trainings once they have begun; gives what Snakemake prints."""
+    endings = {CANCELLED: ("scancel",), REQUEUED: ("scontrol", "requeue")}
     with log.open("w") as stream:
         running = subprocess.Popen(
             [BIN / COMMAND[0], *COMMAND[1:]],
@@ -149,10 +151,12 @@ def run_with_a_job_killed(checkout: Checkout, node: SlurmNode, log: Path) -> str
             stderr=subprocess.STDOUT,
         )
     try:
-        while not curves.exists():  # opened just before the first step
+        while endings:
             assert running.poll() is None, log.read_text()[-4000:]
             time.sleep(0.05)
-        node.command("scancel", node.jobs()[f"rule_train_wildcards_{CANCELLED}"])
+            for name in list(endings):
+                if (checkout.results / "tokenizer" / "tensorboard" / name).exists():  # just before the first step
+                    node.command(*endings.pop(name), node.jobs()[f"rule_train_wildcards_{name}"])
         assert running.wait(LONGEST_RUN_S) == 0, log.read_text()[-4000:]
     finally:
         running.kill()
@@ -163,15 +167,15 @@ def run_with_a_job_killed(checkout: Checkout, node: SlurmNode, log: Path) -> str
 def again(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, repository: Path, assets: Path
 ) -> tuple[Checkout, set[str], str]:
-    """The smoke graph once more, from a checkout without results, in shards and with other batch sizes: by a real SLURM
-    with a job killed, or without SLURM where none can be started; the rules to be run; what Snakemake prints."""
+    """The smoke graph once more, from a checkout without results, in shards and with other batch sizes; the rules to be
+    run; what Snakemake prints. By a real SLURM with jobs ended on their way, or without where none can be started."""
     folder = tmp_path_factory.mktemp("again")
     (folder / "suite").mkdir()
     checkout = make_checkout(folder / "suite", repository, assets)
     checkout.edit("runtime", OTHERWISE)
     planned = checkout.planned_rules()
     if obstacle() is None:
-        output = run_with_a_job_killed(checkout, request.getfixturevalue("slurm"), folder / "output.txt")
+        output = run_with_jobs_ended(checkout, request.getfixturevalue("slurm"), folder / "output.txt")
     else:
         output = checkout.snakemake().stdout
     return checkout, planned, output
@@ -183,12 +187,13 @@ def test_other_batch_sizes_shards_and_a_fresh_run_give_the_same_bytes(again, smo
 
 
 @pytest.mark.usefixtures("slurm")
-def test_graph_run_by_slurm_with_a_job_killed_gives_the_bytes_of_a_local_run(again, smoke: Checkout) -> None:
+def test_graph_run_by_slurm_with_jobs_ended_gives_the_bytes_of_a_local_run(again, smoke: Checkout) -> None:
     other, planned, output = again
     assert {"emoji", "expand", "train", "classify", "caption_shard", "merge_caption", "masked", "report"} <= planned
     assert set(re.findall(r"\(Rule: (\w+)\)", output)) - {"default"} == planned
     assert len(re.findall(r"Trying to restart job .+\.", output)) == 1
-    assert "train: goes on from step" in (other.results / "logs" / f"train_{CANCELLED}.log").read_text()
+    for name in (CANCELLED, REQUEUED):
+        assert "train: goes on from step" in (other.results / "logs" / f"train_{name}.log").read_text()
     assert result_digests(other.results) == result_digests(smoke.results)
     assert other.planned_rules() == set()
 
