@@ -34,6 +34,21 @@ def test_a_part_of_a_list_an_array_or_a_table_has_the_same_items() -> None:
         assert shard.of(table).index.tolist() == items[::-1][shard.bounds(11)]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_parts_by_weight_cover_every_item_once_in_order_and_weigh_alike(count: int) -> None:
+    weights = [2] * 30 + [5] * 12
+    found = []
+    for shard in parts(count):
+        try:
+            part = shard.of_weighted(range(42), weights)
+        except EmptyPart:
+            continue
+        found += part
+        assert abs(sum(weights[item] for item in part) - 120 / count) <= 5  # half an item at either end
+    assert found == list(range(42))
+    assert WHOLE.of_weighted([], []) == []
+
+
 def test_a_part_without_items_is_told_from_no_items_at_all() -> None:
     found = []
     for shard in parts(5):

@@ -4,8 +4,11 @@ Parts are whole items in their order, so that joining them in order gives the by
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from v2l.errors import ConfigError
 
@@ -47,6 +50,16 @@ class Shard:
         if len(items) and where.start == where.stop:
             raise EmptyPart
         return (items.iloc if hasattr(items, "iloc") else items)[where]
+
+    def of_weighted(self, items: Sequence[Any], weights: Sequence[float]) -> Sequence[Any]:
+        """As ``of``, with parts of about equal weight: an item belongs to the one in which its middle lies."""
+        ends = np.cumsum(weights)
+        middles = ends - np.asarray(weights) / 2
+        shares = [ends[-1] * number / self.count if len(ends) else 0 for number in (self.number - 1, self.number)]
+        start, stop = np.searchsorted(middles, shares)
+        if len(items) and start == stop:
+            raise EmptyPart
+        return items[start:stop]
 
 
 WHOLE = Shard(1, 1)

@@ -68,8 +68,12 @@ def classify(
 
 
 def whole_episodes(questions: Sequence[Episode], shard: Shard) -> list[Episode]:
-    """The part's questions; those of an episode stay together, as their prompts share what is read."""
-    kept = set(shard.of(list(dict.fromkeys(question.episode_id for question in questions))))
+    """The part's questions; those of an episode stay together, as their prompts share what is read.
+
+    What is read of an episode grows with its ways.
+    """
+    ways = {question.episode_id: question.ways for question in questions}
+    kept = set(shard.of_weighted(list(ways), list(ways.values())))
     return [question for question in questions if question.episode_id in kept]
 
 
