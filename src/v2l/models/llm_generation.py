@@ -3,7 +3,8 @@
 Prompts are tuples of segments. Prompts that begin with the same segments form a tree; each of its nodes is read once,
 on top of its parent's key/value cache. How a prompt is computed depends on the prompts that begin like it alone: the
 batch changes speed, not results. (On a CPU in bfloat16 the logits are the same bits in any batch; in float32 they agree
-to rounding, as the matrix product of few rows takes another order of summation.)
+to rounding, as the matrix product of few rows takes another order of summation. On a GPU, where unlike prompts share
+passes, `v2l.models.llm_trees`, they agree to rounding in either.)
 """
 
 from collections.abc import Callable, Sequence
