@@ -43,18 +43,25 @@ def all_equal(output: str) -> bool:
     return counts is not None and counts[1] == counts[2]
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in TINY), ("training", "bf16")])
 def test_both_ways_run_and_agree(
-    name: str, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    precision: str,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     stored = tmp_path / "numbers.json"
-    run(name, ["--size", "tiny", "--items", "8", "--plain-items", "2", "--json", str(stored)], repository, monkeypatch)
+    sizes = ["--size", "tiny", "--precision", precision, "--items", "8", "--plain-items", "2"]
+    run(name, [*sizes, "--json", str(stored)], repository, monkeypatch)
     output, numbers = capsys.readouterr().out, json.loads(stored.read_text())
     rates = [each["seconds"] for each in (numbers["suite"][-1], numbers["plain"])]
     assert numbers["ratio"] == pytest.approx(8 / rates[0] / (2 / rates[1]))
     assert [list(each["items"].values()) for each in numbers["suite"]] == [[1], [2], [4], [8]]
     assert f"Ratio: **{numbers['ratio']:.1f}**" in output
-    assert all_equal(output) if name != "training" else "Losses of 2 steps differ by" in output
+    assert numbers["precision"] == {"fp32": "float32", "bf16": "bfloat16"}[precision]
+    assert all_equal(output) if name != "training" else "of 2 steps by" in output
     assert [line.split(" | ")[1:] for line in output.splitlines() if line.startswith(("| suite", "| a "))]
 
 
