@@ -90,13 +90,21 @@ def test_what_follows_a_long_row_is_read_and_answered_in_it(monkeypatch):
     assert [batch for batch, _ in passes.shapes] == [1, 1, 1]
 
 
-def test_passes_keep_within_the_token_limit_and_are_of_equal_size():
+def test_passes_keep_within_the_token_limit():
     model = make_model(ARCHITECTURES["llama"])
     requests = [Request(((1, 2, 3, 4), (5, last)), Free(max_new_tokens=4)) for last in range(10)]
     with Passes(model) as passes:
         run(model, requests, batch_tokens=45)
-    # 4 shared + 2 own + 4 new tokens: four rows fit into 45, and ten rows into three passes of four, three and three.
+    # 4 shared + 2 own + 4 new tokens: four rows fit into 45.
     assert [batch for batch, width in passes.shapes if width == 2] == [2, 4, 4]
+
+
+def test_no_row_is_left_over_where_passes_can_be_of_like_size():
+    model = make_model(ARCHITECTURES["llama"])
+    requests = [Request(((1, 2, 3, 4), (5, last)), Free(max_new_tokens=4)) for last in range(5)]
+    with Passes(model) as passes:
+        run(model, requests, batch_tokens=45)
+    assert [batch for batch, width in passes.shapes if width == 2] == [2, 3]  # not one and four
 
 
 def test_padding_within_a_row_does_not_add_up():

@@ -1,7 +1,7 @@
 """Forward passes for a device that wants large ones: prompts that begin alike are branches of one row of the cache.
 
 What is read after a row is put behind all that the row holds already, blind to all but its own beginning (tree
-attention, Miao et al. 2024, SpecInfer, section 4.2), and rows of unequal length are padded. Attention is computed over
+attention, Miao et al. 2024, SpecInfer), and rows of unequal length are padded. Attention is computed over
 places that are masked out; in return one pass does the work of many. On a GPU a pass of a token takes about as long as
 one of some hundred. Answers equal those of `v2l.models.llm_passes` to rounding.
 """
@@ -182,7 +182,7 @@ class TreePasses:
                 input_ids=torch.from_numpy(ids).to(self._device),
                 past_key_values=self._history(each),
                 use_cache=True,
-                **({"logits_to_keep": 1} if alike else self._what_is_seen(each.width, places, seen)),
+                **({"logits_to_keep": 1} if alike else self._what_is_seen(each)),
             )
         states = self._output.states
         if alike:
@@ -190,11 +190,11 @@ class TreePasses:
         lines, ends = zip(*((line, end - 1) for line, _, end in places), strict=True)
         return states[list(lines), list(ends)], output.past_key_values
 
-    def _what_is_seen(self, width: int, places: Sequence[tuple[int, int, int]], seen: np.ndarray) -> dict[str, Tensor]:
+    def _what_is_seen(self, each: TreePass) -> dict[str, Tensor]:
         """Positions [B, S] and the additive mask [B, 1, S, columns + S]. Padding sees padding, so that it sees some."""
-        num_lines = places[-1][0] + 1
-        whose = np.full((num_lines, width), len(places))
-        positions = np.zeros((num_lines, width), dtype=np.int64)
+        places, seen = each.places, each.seen
+        whose = np.full((len(each.lines), each.width), len(places))
+        positions = np.zeros_like(whose)
         for number, (line, start, end) in enumerate(places):
             whose[line, start:end] = number
             positions[line, start:end] = seen[number].sum() + np.arange(end - start)
