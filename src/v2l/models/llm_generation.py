@@ -164,4 +164,5 @@ class Generation:
 
 
 def _kind_for(model: PreTrainedModel) -> type[Passes] | type[TreePasses]:
-    return TreePasses if model.device.type == "cuda" and fits(model) else Passes
+    device = model.get_input_embeddings().weight.device
+    return TreePasses if device.type == "cuda" and fits(model) else Passes
