@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms. Real assets are fetched once into `data/` of the checkout, as `make demo` does."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from . import small_models
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the stated tolerances are those of CPU kernels
@@ -103,10 +106,25 @@ def tiny_open_clip(tmp_path_factory: pytest.TempPathFactory):
     from v2l.config.clip import OpenClipConfig
 
     folder = tmp_path_factory.mktemp("open_clip")
-    (folder / "tiny.json").write_text(
-        '{"embed_dim": 32,'
-        ' "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},'
-        ' "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}'
-    )
+    (folder / "tiny.json").write_text(json.dumps(small_models.open_clip_architecture(dim=32)))
     open_clip.add_model_config(folder)
     return OpenClipConfig(model="tiny", pretrained=None)
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_file() -> Path:
+    return small_models.fetch_sentencepiece(REPOSITORY)
+
+
+@pytest.fixture(scope="session")
+def llama_folder(sentencepiece_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llama")
+    small_models.write_llama(folder, sentencepiece_file)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inception") / "inception.pth"
+    small_models.write_inception(path)
+    return path

@@ -30,7 +30,7 @@ from ..common.machine import Measured, flops_of, peak_memory, reset_peak_memory
 from ..common.sizes import Size
 from ..common.stand_ins import random_clip, write_networks
 
-TEXTS_A_PASS = 256  # several of open_clip's own passes
+NUM_TEXTS = 4096  # several passes of every length
 
 Clock = Callable[[Callable[[], object], int], float]  # seconds that work takes, done so many times
 
@@ -69,7 +69,7 @@ def measure_pictures(
 def _measure_clip(clip: OpenClip, size: Size, clock: Clock) -> Iterator[tuple[str, Measured]]:
     pixels = torch.rand(size.image_batch or PASS_IMAGES, 3, clip.size_px, clip.size_px)
     yield "clip images", _measured(lambda: clip.encode_image(pixels), "pictures", len(pixels), size, clock)
-    texts = [f"a photo of a w{i}." for i in range(TEXTS_A_PASS if size.clip is None else len(pixels))]
+    texts = [f"a photo of a w{i}." for i in range(NUM_TEXTS if size.clip is None else len(pixels))]
     yield "clip texts", _measured(lambda: clip.encode_text(texts), "texts", len(texts), size, clock)
 
 

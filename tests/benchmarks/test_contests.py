@@ -23,7 +23,7 @@ from v2l.models.llm_generation import Request
 from v2l.runtime import Runtime
 
 CPU = torch.device("cpu")
-TINY = ["expansion", "few_shot", "filtering", "local_tokens", "restoration", "training"]
+TINY = ["expansion", "embedding", "few_shot", "filtering", "local_tokens", "restoration", "training"]
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from v2l.artifacts import write_arrays
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.errors import ArtifactError, ModelError
 from v2l.models.clip import ImageHead, ImageTrunk, LockedTextClip, OpenClip, load_clip, load_head, normalise_pixels
+
+from .. import small_models
 
 
 def random_picture(width: int, height: int) -> Image.Image:
@@ -38,6 +41,31 @@ def test_open_clip_equals_the_library_with_its_own_preprocessing(tiny_open_clip:
     # resizing rounds to 8 bits in both; float32 rounding of a two-layer transformer
     torch.testing.assert_close(ours.encode_image(ours.preprocess(picture)[None]), image, atol=1e-5, rtol=0)
     torch.testing.assert_close(ours.encode_text(["a cat", "a dog"]), text, atol=1e-5, rtol=0)
+
+
+TEXTS = ["a", "a photo of a polar bear.", "naïve 🦒 café", "word " * 100, "dog", ""]
+
+
+@pytest.mark.parametrize("other", [{}, {"no_causal_mask": True}, {"pool_type": "last"}], ids=str)
+def test_texts_of_any_length_equal_the_librarys_with_its_padding(other: dict, tmp_path: Path, runtime) -> None:
+    """Towers that see what follows, or are read off the last place, get their padding."""
+    architecture = small_models.open_clip_architecture(dim=32)
+    architecture["text_cfg"] |= other
+    name = f"tiny-{len(other)}-{next(iter(other), '')}"
+    (tmp_path / f"{name}.json").write_text(json.dumps(architecture))
+    open_clip.add_model_config(tmp_path)
+    torch.manual_seed(0)
+    ours = OpenClip(OpenClipConfig(model=name, pretrained=None), runtime)
+    torch.manual_seed(0)
+    model = open_clip.create_model(name).eval()
+    with torch.inference_mode():
+        expected = model.encode_text(open_clip.get_tokenizer(name)(TEXTS), normalize=True)
+    seen: list[int] = []
+    found = ours.encode_text(TEXTS, seen.append)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)  # float32 rounding of a two-layer transformer
+    assert sum(seen) == len(TEXTS)
+    for place, text in enumerate(TEXTS):  # neighbours do not count
+        assert torch.equal(ours.encode_text([text, "another"])[0], found[place])
 
 
 @pytest.mark.parametrize(

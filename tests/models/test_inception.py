@@ -4,36 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from v2l.errors import ArtifactError
 from v2l.models.inception import load_inception
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file in the form of torch-fidelity's, of a network with random weights."""
-    path = tmp_path_factory.mktemp("inception") / "inception.pth"
-    load = torch.load
-    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
-        torch.manual_seed(0)
-        # the class reads weights while it is made, and has no other way to be made
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
-        patch.setattr(torch, "load", lambda *_, **__: {})
-        path.touch()
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(path))
-        patch.setattr(torch, "load", load)
-    torch.save(network.state_dict(), path)
-    return path
-
-
-def test_features_are_those_of_fid(weights: Path) -> None:
+def test_features_are_those_of_fid(inception_file: Path) -> None:
     """The distance of features is torchmetrics' too: tests/metrics/test_frechet.py."""
     pictures = torch.randint(256, (3, 3, 40, 40), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    fid = FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights))
+    fid = FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(inception_file))
     with torch.inference_mode():
-        features, expected = load_inception(weights)(pictures / 255), fid.inception(pictures)
+        features, expected = load_inception(inception_file)(pictures / 255), fid.inception(pictures)
     assert features.shape == (3, 2048)
     assert torch.equal(features, expected)
 

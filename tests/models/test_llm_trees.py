@@ -1,5 +1,7 @@
 """Branches of a tree in one row of the cache, rows of unequal length padded: what a GPU gets, here on the CPU."""
 
+from types import SimpleNamespace
+
 import peft
 import pytest
 import torch
@@ -59,11 +61,12 @@ def test_a_model_that_forgets_is_given_no_trees(name):
     assert not fits(make_model(ARCHITECTURES[name]))
 
 
-def test_a_gpu_gets_trees_and_a_cpu_rows(monkeypatch):
+def test_a_gpu_gets_trees_and_a_cpu_rows():
     llama, mistral = (make_model(ARCHITECTURES[name]) for name in ("llama", "mistral-window"))
     assert llm_generation._kind_for(llama) is RowPasses
+    on_gpu = SimpleNamespace(weight=SimpleNamespace(device=torch.device("cuda")))
     for model in (llama, mistral):
-        monkeypatch.setattr(type(model), "device", torch.device("cuda"))
+        model.get_input_embeddings = lambda: on_gpu
     assert llm_generation._kind_for(llama) is TreePasses
     assert llm_generation._kind_for(mistral) is RowPasses
 

@@ -14,19 +14,19 @@ from v2l.graph.release import RELEASE
 from v2l.release.files import find_files
 from v2l.tokenizer.kinds import load_tokenizer
 
-from .replica import CONFIG, write_replica
+from .replica import CONFIG, SMALL
 
 
 @pytest.mark.parametrize("with_candidates", [True, False])
 @pytest.mark.parametrize("swapped_names", [True, False])
 def test_files_are_found_under_either_name(tmp_path: Path, with_candidates: bool, swapped_names: bool) -> None:
-    files = write_replica(tmp_path, with_candidates, swapped_names)
+    files = SMALL.write(tmp_path, with_candidates, swapped_names)
     assert find_files(tmp_path) == files
     assert files.keys() <= RELEASE.inputs.keys()
 
 
 def test_missing_and_doubled_files_are_named(tmp_path: Path) -> None:
-    files = write_replica(tmp_path)
+    files = SMALL.write(tmp_path)
     second = files["checkpoint"].with_name("second.pth")
     shutil.copy(files["checkpoint"], second)
     with pytest.raises(ArtifactError, match=r"one checkpoint \(\.pth\), found checkpoints/second\.pth, chec"):
@@ -44,7 +44,7 @@ def test_missing_and_doubled_files_are_named(tmp_path: Path) -> None:
 
 
 def test_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    write_replica(tmp_path)["checkpoint"].unlink()
+    SMALL.write(tmp_path)["checkpoint"].unlink()
     with pytest.raises(ArtifactError, match=r"one checkpoint \(\.pth\), found none; name one with --checkp"):
         find_files(tmp_path)
 
@@ -61,7 +61,7 @@ def config_file(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_command_writes_the_artifacts_of_a_run_with_their_provenance(tmp_path: Path, config_file: Path) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     assert main(["import-release", "release", "--config", str(config_file)]) == 0
     written = {str(path.relative_to("results/released")) for path in Path("results").rglob("*") if path.is_file()}
     artifacts = {
@@ -79,7 +79,7 @@ def test_command_writes_the_artifacts_of_a_run_with_their_provenance(tmp_path: P
 
 
 def test_command_that_fails_prints_one_line_and_leaves_nothing(tmp_path: Path, config_file: Path, caplog) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     files["checkpoint"].write_bytes(b"no checkpoint")
     caplog.clear()
     assert main(["import-release", "release", "--config", str(config_file)]) == 1

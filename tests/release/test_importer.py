@@ -24,9 +24,8 @@ from v2l.tokenizer.kinds import load_tokenizer
 from v2l.vocab.filter import load_candidates
 from v2l.words.local_words import local_words
 
-from . import replica
 from .conftest import run_reference
-from .replica import CONFIG, KEPT, TEXTS, TOKENS, edit_tensors, embed_all, write_replica
+from .replica import CONFIG, KEPT, SMALL, TOKENS, edit_tensors, embed_all
 
 OUTPUTS = {
     "candidates": "candidates.parquet",
@@ -47,37 +46,37 @@ def run(folder: Path, files: Files, **changes) -> Files:
 
 @pytest.fixture(params=[True, False], ids=["with all candidates", "without"])
 def imported(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    return run(tmp_path, write_replica(tmp_path / "release", with_candidates=request.param))
+    return run(tmp_path, SMALL.write(tmp_path / "release", with_candidates=request.param))
 
 
 @pytest.fixture
 def imported_whole(tmp_path: Path) -> Files:
-    return run(tmp_path, write_replica(tmp_path / "release"))
+    return run(tmp_path, SMALL.write(tmp_path / "release"))
 
 
 @pytest.fixture
 def imported_part(tmp_path: Path) -> Files:
-    return run(tmp_path, write_replica(tmp_path / "release", with_candidates=False))
+    return run(tmp_path, SMALL.write(tmp_path / "release", with_candidates=False))
 
 
 def test_candidates_are_all_that_the_release_has(imported_whole: Files) -> None:
     table = read_rows(imported_whole["candidates"], ["ngram_id", "order", "token_ids", "text"])
     assert table["ngram_id"].tolist() == list(range(120))
     assert table["order"].tolist() == [1] * 40 + [2] * 40 + [3] * 40
-    assert table["text"].tolist() == TEXTS
+    assert table["text"].tolist() == SMALL.texts
     assert [list(ids) for ids in table["token_ids"][:40]] == [[number] for number in range(40)]
     assert table["token_ids"][40:].isna().all()
     arrays = read_arrays(imported_whole["embeddings"], ["embeddings", "text_id", "eligible"])
-    assert np.array_equal(arrays["embeddings"][arrays["text_id"]], embed_all(TEXTS).float().numpy())
-    assert len(arrays["embeddings"]) == len(set(TEXTS)) < 120
+    assert np.array_equal(arrays["embeddings"][arrays["text_id"]], embed_all(SMALL.texts).float().numpy())
+    assert len(arrays["embeddings"]) == len(set(SMALL.texts)) < 120
     assert arrays["eligible"].tolist() == list(range(120))
 
 
 def test_global_codebook_has_the_candidates_that_were_kept(imported_whole: Files) -> None:
     rows = read_rows(imported_whole["rows"], ["ngram_id", "order", "text", "count"])
-    kept = [TEXTS[number] for number in KEPT]
+    kept = SMALL.kept_texts
     assert rows["text"].tolist() == kept
-    assert [TEXTS[number] for number in rows["ngram_id"]] == kept
+    assert [SMALL.texts[number] for number in rows["ngram_id"]] == kept
     assert rows["order"].tolist() == [1 + number // 40 for number in rows["ngram_id"]]
     # an n-gram whose text others have too counts as the first of them
     assert all(found <= number for found, number in zip(rows["ngram_id"], KEPT, strict=True))
@@ -91,7 +90,7 @@ def test_without_all_candidates_those_that_were_not_kept_are_null(imported_part:
     assert [text.rstrip("\0") for text in table["text"][:40]] == [token.rstrip("\0") for token in TOKENS]
     rows = read_rows(imported_part["rows"], ["ngram_id", "order", "text"])
     merged = rows.merge(table, on="ngram_id", suffixes=("", "_of_candidate"))
-    assert merged["text"].tolist() == merged["text_of_candidate"].tolist() == [TEXTS[number] for number in KEPT]
+    assert merged["text"].tolist() == merged["text_of_candidate"].tolist() == SMALL.kept_texts
     assert merged["order"].tolist() == merged["order_of_candidate"].tolist()
     arrays = read_arrays(imported_part["embeddings"], ["embeddings", "text_id", "eligible"])
     known = set(range(40)) | set(rows["ngram_id"])
@@ -101,7 +100,7 @@ def test_without_all_candidates_those_that_were_not_kept_are_null(imported_part:
             assert pd.isna(table["text"][number])
             assert arrays["text_id"][number] == -1
     kept_vectors = arrays["embeddings"][arrays["text_id"][rows["ngram_id"]]]
-    assert np.array_equal(kept_vectors, embed_all([TEXTS[number] for number in KEPT]).float().numpy())
+    assert np.array_equal(kept_vectors, embed_all(SMALL.kept_texts).float().numpy())
 
 
 def test_order_of_an_n_gram_is_then_at_most_the_true_one(imported_part: Files) -> None:
@@ -135,10 +134,10 @@ def test_candidates_are_searched_as_those_of_the_suite(imported: Files) -> None:
 
 def test_imported_tokenizer_gives_the_outputs_of_the_release(imported: Files, tmp_path: Path) -> None:
     """The ids and pictures that the slow reference gives, and that check-parity compares with."""
-    tensors = replica.checkpoint_tensors()
-    expected = run_reference(replica.MODEL, tensors)
+    tensors = SMALL.checkpoint_tensors()
+    expected = run_reference(SMALL.model, tensors)
     save_file({name: tensor.contiguous() for name, tensor in expected.items()}, tmp_path / "expected.safetensors")
-    (tmp_path / "spec.json").write_text(json.dumps(replica.MODEL.spec()))
+    (tmp_path / "spec.json").write_text(json.dumps(SMALL.model.spec()))
     checkpoint = tmp_path / "release/checkpoints/v2l-decode.pth"
     assert all(
         comparison.passed
@@ -157,7 +156,7 @@ def test_two_imports_write_the_same_bytes(imported: Files, tmp_path: Path) -> No
     with_candidates = (tmp_path / "release" / "Subword_Bigram_Trigram_Vocabulary.npy").exists()
     first = {name: path.read_bytes() for name, path in imported.items()}
     (tmp_path / "again").mkdir()
-    second = run(tmp_path / "again", write_replica(tmp_path / "other", with_candidates))
+    second = run(tmp_path / "again", SMALL.write(tmp_path / "other", with_candidates))
     assert {name: path.read_bytes() for name, path in second.items()} == first
 
 
@@ -226,7 +225,7 @@ class Touch:
     ],
 )
 def test_files_that_do_not_fit_are_named_in_one_line(tmp_path: Path, file: str, edit, message: str) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     edit(files[file])
     if file.startswith("candidate") and not files[file].exists():
         del files[file]
@@ -238,7 +237,7 @@ def test_files_that_do_not_fit_are_named_in_one_line(tmp_path: Path, file: str, 
 
 def test_codebooks_of_two_widths_are_refused(tmp_path: Path) -> None:
     """The release has a codebook of the LLM's own embeddings too, which has no candidates."""
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     save_matrix(lambda x: x[:, :12])(files["global_embedding"])
 
     def narrow(tensors: dict) -> None:
@@ -252,7 +251,7 @@ def test_codebooks_of_two_widths_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["local_vocabulary", "global_vocabulary", "candidate_vocabulary"])
 def test_vocabulary_that_wants_to_run_code_is_refused_and_runs_none(tmp_path: Path, file: str) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     np.save(files[file], np.array([*["cat"] * 39, Touch(tmp_path / "made")], dtype=object))
     with pytest.raises(ArtifactError, match=rf"{files[file].name}: refused \(it asks for posix\.mkdir; only NumPy"):
         run(tmp_path, files)
@@ -261,7 +260,7 @@ def test_vocabulary_that_wants_to_run_code_is_refused_and_runs_none(tmp_path: Pa
 
 @pytest.mark.parametrize("file", ["local_embedding", "global_embedding", "candidate_embedding", "checkpoint"])
 def test_tensors_that_want_to_run_code_are_refused_and_run_none(tmp_path: Path, file: str) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     torch.save({"model": {"a": torch.ones(1)}, "args": Touch(tmp_path / "made")}, files[file])
     with pytest.raises(ArtifactError, match=rf"{files[file].name}: refused \(") as raised:
         run(tmp_path, files)
@@ -283,11 +282,11 @@ def test_tensors_that_want_to_run_code_are_refused_and_run_none(tmp_path: Path, 
 )
 def test_configuration_that_does_not_describe_the_checkpoint_is_named(tmp_path: Path, changes, message) -> None:
     with pytest.raises(V2LError, match=f"^{message}"):
-        run(tmp_path, write_replica(tmp_path / "release"), config=CONFIG.model_copy(update=changes))
+        run(tmp_path, SMALL.write(tmp_path / "release"), config=CONFIG.model_copy(update=changes))
 
 
 def test_only_the_tokenizer_and_codebook_that_were_released_can_be_asked_for(tmp_path: Path) -> None:
-    files = write_replica(tmp_path / "release")
+    files = SMALL.write(tmp_path / "release")
     with pytest.raises(V2LError, match=r"^tokenizers\.vqgan\.kind: expected v2l, the released one's, found vqgan"):
         run(tmp_path, files, config=VqGanConfig(), name="vqgan")
     with pytest.raises(V2LError, match=r"^vocab\.codebooks\.order_1: the released one is filtered, of orders 1, 2 and"):

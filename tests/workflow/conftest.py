@@ -21,17 +21,22 @@ PASSING = shutil.ignore_patterns("iocache")  # comes and goes with dry runs, whi
 
 @dataclass(frozen=True)
 class Checkout:
-    """A working folder with code, workflow, configuration and the embedded assets."""
+    """A working folder with code, workflow, configuration and the embedded assets. name: of what it runs."""
 
     root: Path
+    name: str = "smoke"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config" / f"{self.name}.yaml"
 
     @property
     def results(self) -> Path:
-        return self.root / "results" / "smoke"
+        return self.root / "results" / self.name
 
     def edit(self, key: str, value: object) -> None:
-        """Changes one key of config/smoke.yaml."""
-        path = self.root / "config" / "smoke.yaml"
+        """Changes one key of the configuration."""
+        path = self.config
         tree = yaml.safe_load(path.read_text())
         *parents, last = key.split(".")
         node = tree
@@ -55,7 +60,7 @@ class Checkout:
         return done
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        return self.run("snakemake", "--configfile", "config/smoke.yaml", *arguments, check=check)
+        return self.run("snakemake", "--configfile", str(self.config), *arguments, check=check)
 
     def planned_rules(self) -> set[str]:
         """Rules that a dry run would start, the targets that only collect files left out."""
@@ -69,11 +74,11 @@ def link_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=os.link, symlinks=True, dirs_exist_ok=True)
 
 
-def make_checkout(root: Path, repository: Path, assets: Path) -> Checkout:
-    for name in FILES:
-        shutil.copy(repository / name, root)
-    for name in FOLDERS:
-        shutil.copytree(repository / name, root / name, ignore=LOCAL)
+def make_checkout(root: Path, repository: Path, assets: Path, name: str = "smoke") -> Checkout:
+    for file in FILES:
+        shutil.copy(repository / file, root)
+    for folder in FOLDERS:
+        shutil.copytree(repository / folder, root / folder, ignore=LOCAL)
     (root / ".venv").symlink_to(BIN.parent)
     link_tree(assets, root / "data")
     # Newer than the code, which may have been edited since the assets were unpacked; left alone from then on, as the
@@ -83,7 +88,7 @@ def make_checkout(root: Path, repository: Path, assets: Path) -> Checkout:
         if path.stat().st_mtime <= edited:
             os.utime(path)
     shutil.copytree(repository / ".snakemake" / "metadata", root / ".snakemake" / "metadata")
-    return Checkout(root)
+    return Checkout(root, name)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from v2l.data.images import load_pictures, to_tensor
-from v2l.models.text_encoder import batches, filled
+from v2l.models.text_passes import batches, filled
 from v2l.progress import Progress
 
 PASS_PICTURES = 32  # always: another number of rows may change the last bits of a feature

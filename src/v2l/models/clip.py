@@ -7,17 +7,20 @@ from typing import Protocol
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from v2l.artifacts import read_arrays
 from v2l.config.clip import LockedTextConfig, OpenClipConfig
 from v2l.data.images import fit_square, to_tensor
 from v2l.errors import ModelError
 from v2l.models.perceptual import IMAGENET_MEAN, IMAGENET_STD, load_trunk
-from v2l.models.text_encoder import PASS_TEXTS, TextEncoder, batches, filled
+from v2l.models.text_encoder import TextEncoder
+from v2l.models.text_passes import encode_by_length
 from v2l.models.weights import load_strictly
 from v2l.runtime import Runtime
 
 Advance = Callable[[int], None] | None
+PASS_TOKENS = 64 * 77  # of texts: 64 of the longest
 
 
 class Clip(Protocol):
@@ -139,7 +142,13 @@ class OpenClip:
         preprocessing = open_clip.get_model_preprocess_cfg(self._model)
         self._mean, self._std = preprocessing["mean"], preprocessing["std"]
         self._runtime = runtime
-        self.dim: int = self.encode_text(["a"]).shape[1]
+        # What CLIP's own text tower makes of a text is read off its end, which sees nothing that follows: padding is
+        # left out. Other towers (SigLIP's sees all tokens, CoCa's has one of its own) get it.
+        model = self._model
+        self._needs_no_padding = (
+            isinstance(model, open_clip.CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
+        )
+        self.dim: int = self.encode_ids(self._tokenizer(["a"])).shape[1]
 
     def preprocess(self, image: Image) -> Tensor:
         return to_tensor(fit_square(image, self.size_px)[None])[0]
@@ -149,15 +158,28 @@ class OpenClip:
         pixels = normalise_pixels(pixels.to(self._runtime.device), self._mean, self._std)
         return self._model.encode_image(pixels.to(self._runtime.dtype), normalize=True).float().cpu()
 
-    @torch.no_grad()
     def encode_text(self, texts: Sequence[str], advance: Advance = None) -> Tensor:
-        parts = []
-        for batch in batches(texts, PASS_TEXTS):
-            ids = self._tokenizer(filled(batch, PASS_TEXTS)).to(self._runtime.device)
-            parts.append(self._model.encode_text(ids, normalize=True)[: len(batch)].float().cpu())
-            if advance is not None:
-                advance(len(batch))
-        return torch.cat(parts)
+        encodings = self._tokenizer(list(texts))  # [N, context], padded behind its end, which has the highest id
+        if self._needs_no_padding:
+            lengths = (encodings.argmax(dim=1) + 1).tolist()
+            encodings = [ids[:length] for ids, length in zip(encodings.tolist(), lengths, strict=True)]
+        else:
+            encodings = encodings.tolist()
+        return encode_by_length(encodings, self.dim, lambda length: PASS_TOKENS // length, self.encode_ids, advance)
+
+    @torch.no_grad()
+    def encode_ids(self, ids: Tensor) -> Tensor:
+        """[B, L] tokens of texts of one length -> [B, d], unit length."""
+        model, ids = self._model, ids.to(self._runtime.device)
+        if not self._needs_no_padding:
+            return model.encode_text(ids, normalize=True)
+        length = ids.shape[1]
+        shorter = {
+            "positional_embedding": model.positional_embedding[:length],
+            "attn_mask": model.attn_mask[:length, :length],
+        }
+        _, vectors, *_ = functional_call(model, shorter, kwargs={"text": ids})
+        return vectors
 
 
 def load_clip(

@@ -42,8 +42,8 @@ def reconstruction_table(source: Source, printed: pd.DataFrame, seed: int) -> Ta
     cells = make_cells(rows, columns, printed)
     text = caption(
         cells,
-        "Held-out pictures decoded from their tokens; all tokenizers are trained on the same pictures for the same "
-        f"number of steps. {_distance_note(source)} {_best_tokenizers(source)}",
+        "Held-out pictures decoded from their tokens; tokenizers that are trained here learn from the same pictures "
+        f"for the same number of steps. {_distance_note(source)}{_best_tokenizers(source)}",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}.",
         seed,
     )
@@ -56,12 +56,13 @@ def _distances(source: Source) -> list[str]:
 
 
 def _distance_note(source: Source) -> str:
-    if _distances(source) == ["fid"]:
-        return "FID is larger the fewer the pictures."
-    return (
-        "Fréchet (VGG16) is FID's formula on VGG16 features: no FID, and larger the fewer the pictures, so to be "
-        "compared within this table alone."
-    )
+    """A sentence and a blank, or nothing."""
+    if "frechet_vgg16" in _distances(source):
+        return (
+            "Fréchet (VGG16) is FID's formula on VGG16 features: no FID, and larger the fewer the pictures, so to be "
+            "compared within this table alone. "
+        )
+    return "FID is larger the fewer the pictures. " if _distances(source) else ""
 
 
 def _best_tokenizers(source: Source) -> str:
@@ -97,7 +98,7 @@ def restoration_table(source: Source, printed: pd.DataFrame, seed: int) -> Table
         "Token maps of held-out pictures, degraded and restored by the frozen LLM in context, then decoded with the "
         "clean picture's global tokens (SPAE-like: its coarser levels). Tokens restored: share of the predicted "
         "positions with the clean picture's token. Floors: the degraded tokens left as they are, random ids in the "
-        f"predicted positions; ceiling: the clean tokens. {_distance_note(source)} To see: "
+        f"predicted positions; ceiling: the clean tokens. {_distance_note(source)}To see: "
         f"{what_is_restored(source.metrics, MAIN_TOKENIZER)}.",
         f"Brackets: 95 % t-interval over {items(cells, 'pictures')}; of tokens restored a Wilson interval.",
         seed,

@@ -100,20 +100,29 @@ def imagenet_tars(root: Path) -> Path:
     return root
 
 
-MINI_LISTS = {"train": TENCH, "val": GOLDFISH, "test": CRANE}
+MINI_LISTS = {"train": (TENCH,), "val": (GOLDFISH,), "test": (CRANE,)}
 
 
-def mini_imagenet(root: Path, class_folders: bool = False) -> Path:
-    for group, wnid in MINI_LISTS.items():
-        names = [f"{wnid}{number:08d}.jpg" for number in (5, 12)]
-        folder = root / "images" / wnid if class_folders else root / "images"
-        write_files(folder, {name: jpeg(seed) for seed, name in enumerate(names)})
-        rows = "".join(f"{name},{wnid}\n" for name in names)
+def mini_imagenet(
+    root: Path,
+    class_folders: bool = False,
+    lists: Mapping[str, Iterable[str]] = MINI_LISTS,
+    numbers: Iterable[int] = (5, 12),
+) -> Path:
+    """lists: the classes of each. numbers: of the pictures that every class has."""
+    for group, wnids in lists.items():
+        rows = ""
+        for wnid in wnids:
+            names = [f"{wnid}{number:08d}.jpg" for number in numbers]
+            folder = root / "images" / wnid if class_folders else root / "images"
+            write_files(folder, {name: jpeg(seed) for seed, name in enumerate(names)})
+            rows += "".join(f"{name},{wnid}\n" for name in names)
         (root / f"{group}.csv").write_text(f"filename,label\n{rows}")
     return root
 
 
-COCO_IDS = {"train": (9, 25), "val": (42,)}
+CocoIds = Mapping[str, Iterable[int]]
+COCO_IDS: CocoIds = {"train": (9, 25), "val": (42,)}
 CAPTIONS = {
     9: ["A café: “déjeuner” on a tray. \n", " Bread and fruit"],
     25: ["A giraffe.", "Two giraffes?"],
@@ -125,11 +134,15 @@ def coco_name(split: str, year: int, number: int) -> str:
     return f"COCO_{split}2014_{number:012d}.jpg" if year == 2014 else f"{number:012d}.jpg"
 
 
-def coco(root: Path, year: int = 2014) -> Path:
-    for split, numbers in COCO_IDS.items():
+def coco(root: Path, year: int = 2014, ids: CocoIds = COCO_IDS) -> Path:
+    for split, numbers in ids.items():
         folder = f"{split}{year}"
         write_files(root / folder, {coco_name(split, year, number): jpeg(number) for number in numbers})
-        captions = [(number, text) for number in reversed(numbers) for text in CAPTIONS[number]]
+        captions = [
+            (number, text)
+            for number in sorted(numbers, reverse=True)
+            for text in CAPTIONS.get(number, (f"Picture {number}.",))
+        ]
         tree = {
             "info": {},
             "images": [{"id": number, "file_name": coco_name(split, year, number)} for number in numbers],
@@ -144,10 +157,10 @@ def coco(root: Path, year: int = 2014) -> Path:
 ANSWERS = ["yes", "no.", "2", "it's red & blue", "café", "yes", "yes", '"no"', "yes", "10:30"]
 
 
-def vqa_trees(split: str) -> tuple[dict, dict]:
+def vqa_trees(numbers: Iterable[int]) -> tuple[dict, dict]:
     """Questions and annotations; the answers are listed in another order than by answer_id."""
     questions, annotations = [], []
-    for number in COCO_IDS[split]:
+    for number in numbers:
         for place, answer_type in reversed(list(enumerate(("yes/no", "number", "other")))):
             ids = {"question_id": number * 1000 + place, "image_id": number}
             questions.append({**ids, "question": f"Is this {number}?"})
@@ -159,9 +172,9 @@ def vqa_trees(split: str) -> tuple[dict, dict]:
     return {"questions": questions, "license": {}}, {"annotations": annotations[::-1]}
 
 
-def vqa_v2(root: Path) -> Path:
-    for split in COCO_IDS:
-        questions, annotations = vqa_trees(split)
+def vqa_v2(root: Path, ids: CocoIds = COCO_IDS) -> Path:
+    for split, numbers in ids.items():
+        questions, annotations = vqa_trees(numbers)
         write_json(root / f"v2_OpenEnded_mscoco_{split}2014_questions.json", questions)
         write_json(root / f"v2_mscoco_{split}2014_annotations.json", annotations)
     return root
