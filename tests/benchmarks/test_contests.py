@@ -43,7 +43,7 @@ def all_equal(output: str) -> bool:
     return counts is not None and counts[1] == counts[2]
 
 
-@pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in TINY), ("training", "bf16")])
+@pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in TINY), ("restoration", "bf16")])
 def test_both_ways_run_and_agree(
     name: str,
     precision: str,
@@ -61,7 +61,8 @@ def test_both_ways_run_and_agree(
     assert [list(each["items"].values()) for each in numbers["suite"]] == [[1], [2], [4], [8]]
     assert f"Ratio: **{numbers['ratio']:.1f}**" in output
     assert numbers["precision"] == {"fp32": "float32", "bf16": "bfloat16"}[precision]
-    assert all_equal(output) if name != "training" else "of 2 steps by" in output
+    if precision == "fp32":  # in bf16 a batch may decide near ties otherwise than a loop
+        assert all_equal(output) if name != "training" else "of 2 steps by" in output
     assert [line.split(" | ")[1:] for line in output.splitlines() if line.startswith(("| suite", "| a "))]
 
 
@@ -80,13 +81,16 @@ def test_embedding_of_the_default_agrees(
     assert "aten::addmm" in output
 
 
-def test_results_that_differ_too_much_are_no_ratio(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    training = importlib.import_module("benchmarks.training")
-    monkeypatch.setattr(training, "TOLERANCE", 0.0)
-    with pytest.raises(ValueError, match=r"losses differ by 0\.\d%"):
-        run("training", ["--size", "tiny", "--items", "8", "--plain-items", "2"], repository, monkeypatch)
+def test_losses_that_differ_too_much_are_no_ratio() -> None:
+    compare = importlib.import_module("benchmarks.training").compare_losses
+    ours, theirs = [1.0, 1.0, 1.0], [1.005, 1.1]
+    assert compare(torch.bfloat16, ours, theirs).startswith(
+        "Losses of the first step differ by 5.0e-03 of their size, "
+    )
+    with pytest.raises(ValueError, match=r"losses differ by 9\.1%"):
+        compare(torch.float32, ours, theirs)
+    with pytest.raises(ValueError, match=r"losses differ by 9\.1%"):
+        compare(torch.bfloat16, ours[::-1], theirs[::-1])
 
 
 def test_command_names_what_it_cannot_do(

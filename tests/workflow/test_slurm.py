@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from v2l.release.files import NAMES
 from v2l.versioning.digests import result_digests
 
 from .conftest import BIN, Checkout, make_checkout
-from .slurm_node import SlurmNode, obstacle
+from .slurm_cluster import SlurmCluster, make_hosts, obstacle
 
 # The plugin would wait 10 s longer after every look at the queue that finds no job finished.
 SNAKEMAKE = """
@@ -26,7 +28,7 @@ Executor.next_seconds_between_status_checks = property(lambda _: 1, lambda *_: N
 main()
 """
 COMMAND = ("python", "-c", SNAKEMAKE, "--profile", "slurm", "--configfile", "config/smoke.yaml")
-# A node without accounting, two processors, and a job more than these, as each spends some time waiting for SLURM.
+# A cluster without accounting, two processors, and a job more than these, as each spends some time waiting for SLURM.
 COMMAND += ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--jobs", "3")
 LONGEST_RUN_S = 1800
 # Everything but these keys is as in the run that the results are compared with.
@@ -35,9 +37,10 @@ OTHERWISE = {
     "llm_batch_tokens": 900,
     "shards": {"trunk_features": 2, "count_nearest": 3, "local_tokens": 2, "caption": 2, "restore": 2},
 }
-# Tokenizers whose training is ended on its way: by its owner, so that Snakemake has to try again, and by SLURM, as for
-# a job of higher priority, which starts it again itself.
-CANCELLED, REQUEUED = "lqae", "vqgan"
+# How a training is ended on its way: by its owner, so that Snakemake has to try again, and by SLURM, as for a job of
+# higher priority, which starts it again itself.
+CANCEL, REQUEUE = ("scancel",), ("scontrol", "requeue")
+ENDINGS = {"lqae": CANCEL, "vqgan": REQUEUE}
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +50,14 @@ def profile(repository: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> SlurmNode:
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> SlurmCluster:
     reason = obstacle()
     if reason and "CI" not in os.environ:
         pytest.skip(reason)
     assert reason is None, reason
-    with SlurmNode(tmp_path_factory.mktemp("slurm")) as node:
-        yield node
+    folder = tmp_path_factory.mktemp("slurm")
+    with make_hosts(folder) as hosts, SlurmCluster(folder, hosts) as cluster:
+        yield cluster
 
 
 def test_every_rule_has_its_resources_or_shares_a_job(profile: dict, repository: Path) -> None:
@@ -139,27 +143,34 @@ def test_with_the_authors_files_nothing_of_theirs_is_made(tmp_path: Path, reposi
     assert {"report", "make_tables", "make_figures", "classify_shard", "restore_shard"} <= set(rules)
 
 
-def run_with_jobs_ended(checkout: Checkout, node: SlurmNode, log: Path) -> str:
-    """Runs the whole graph through SLURM, ends two trainings once they have begun; gives what Snakemake prints."""
-    endings = {CANCELLED: ("scancel",), REQUEUED: ("scontrol", "requeue")}
+def run_with_jobs_ended(
+    checkout: Checkout, cluster: SlurmCluster, endings: Mapping[str, tuple[str, ...]], log: Path, *targets: str
+) -> str:
+    """Runs the graph through SLURM, ends trainings once they have begun; gives what Snakemake prints.
+
+    endings: the command that ends it, by tokenizer. targets: all by default.
+    """
+    remaining = dict(endings)
     with log.open("w") as stream:
         running = subprocess.Popen(
-            [BIN / COMMAND[0], *COMMAND[1:]],
+            [*cluster.hosts[0].prefix, BIN / COMMAND[0], *COMMAND[1:], *(["--", *targets] if targets else [])],
             cwd=checkout.root,
             env=checkout.environment(),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
     try:
-        while endings:
+        while remaining:
             assert running.poll() is None, log.read_text()[-4000:]
             time.sleep(0.05)
-            for name in list(endings):
+            for name in list(remaining):
                 if (checkout.results / "tokenizer" / "tensorboard" / name).exists():  # just before the first step
-                    node.command(*endings.pop(name), node.jobs()[f"rule_train_wildcards_{name}"])
+                    cluster.command(*remaining.pop(name), cluster.jobs()[f"rule_train_wildcards_{name}"])
         assert running.wait(LONGEST_RUN_S) == 0, log.read_text()[-4000:]
     finally:
         running.kill()
+    for name in endings:
+        assert "train: goes on from step" in (checkout.results / "logs" / f"train_{name}.log").read_text()
     return log.read_text()
 
 
@@ -175,7 +186,8 @@ def again(
     checkout.edit("runtime", OTHERWISE)
     planned = checkout.planned_rules()
     if obstacle() is None:
-        output = run_with_jobs_ended(checkout, request.getfixturevalue("slurm"), folder / "output.txt")
+        cluster = request.getfixturevalue("slurm")
+        output = run_with_jobs_ended(checkout, cluster, ENDINGS, folder / "output.txt")
     else:
         output = checkout.snakemake().stdout
     return checkout, planned, output
@@ -192,14 +204,37 @@ def test_graph_run_by_slurm_with_jobs_ended_gives_the_bytes_of_a_local_run(again
     assert {"emoji", "expand", "train", "classify", "caption_shard", "merge_caption", "masked", "report"} <= planned
     assert set(re.findall(r"\(Rule: (\w+)\)", output)) - {"default"} == planned
     assert len(re.findall(r"Trying to restart job .+\.", output)) == 1
-    for name in (CANCELLED, REQUEUED):
-        assert "train: goes on from step" in (other.results / "logs" / f"train_{name}.log").read_text()
     assert result_digests(other.results) == result_digests(smoke.results)
     assert other.planned_rules() == set()
 
 
-@pytest.mark.usefixtures("slurm")
-def test_job_of_slurm_goes_by_content_where_its_input_is_older_than_what_that_was_made_of(again) -> None:
+def test_requeued_training_on_two_hosts_gives_the_bytes_of_two_processes_on_one(
+    slurm: SlurmCluster, copy_of_smoke: Checkout, tmp_path: Path
+) -> None:
+    if len(slurm.hosts) < 2:
+        pytest.skip("no network namespaces can be made here")
+    weights = copy_of_smoke.results / "tokenizer" / "v2l.safetensors"
+    target = str(weights.relative_to(copy_of_smoke.root))
+
+    def train_anew(runtime: dict[str, int], run: Callable[[], object]) -> bytes:
+        copy_of_smoke.edit("runtime", runtime)
+        weights.unlink()
+        shutil.rmtree(weights.parent / "tensorboard" / "v2l")
+        run()
+        return weights.read_bytes()
+
+    expected = train_anew({"processes": 2}, lambda: copy_of_smoke.snakemake("--", target))
+    found = train_anew(
+        {"nodes": 2},
+        lambda: run_with_jobs_ended(copy_of_smoke, slurm, {"v2l": REQUEUE}, tmp_path / "output.txt", target),
+    )
+    assert "train: 2 x 1 processes" in (copy_of_smoke.results / "logs" / "train_v2l.log").read_text()
+    assert found == expected
+
+
+def test_job_of_slurm_goes_by_content_where_its_input_is_older_than_what_that_was_made_of(
+    again, slurm: SlurmCluster
+) -> None:
     other, *_ = again
     files = [other.results / name for name in ("tokenizer/v2l.safetensors", "masked/rows.parquet")]
     files[0].touch()  # as files are after a pull
@@ -207,7 +242,7 @@ def test_job_of_slurm_goes_by_content_where_its_input_is_older_than_what_that_wa
     metrics = other.results / "masked" / "metrics.json"
     before, made = metrics.read_bytes(), metrics.stat().st_mtime_ns
     target = str(metrics.relative_to(other.root))
-    other.run(*COMMAND, "--forcerun", target, "--", target)
+    other.run(*slurm.hosts[0].prefix, str(BIN / COMMAND[0]), *COMMAND[1:], "--forcerun", target, "--", target)
     assert metrics.read_bytes() == before
     assert metrics.stat().st_mtime_ns > made
     assert [path.stat().st_mtime_ns for path in files] == times

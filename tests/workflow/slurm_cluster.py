@@ -1,10 +1,16 @@
-"""A real SLURM on this machine: one node, without accounting, that counts GPUs it does not have."""
+"""A real SLURM on this machine, without accounting: two hosts that are network namespaces, or one that is the machine.
+
+Its nodes count GPUs that they do not have.
+"""
 
 import os
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 # Where the commands of SLURM look, whoever starts them.
@@ -16,7 +22,7 @@ LONGEST_START_S = 60
 
 CONFIGURATION = """\
 ClusterName=v2l
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={hosts[0].name}({hosts[0].address})
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -31,16 +37,66 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=0
 MessageTimeout=60
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-# The node is taken to have what is written here: jobs ask for what a cluster has, and --jobs bounds how many run.
+SlurmdPidFile={folder}/slurmd-%n.pid
+# A node is taken to have what is written here: jobs ask for what a cluster has, and --jobs bounds how many run.
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=256 RealMemory=1000000 Gres=gpu:{gpus} State=UNKNOWN
+{nodes}
 PartitionName=cpu Nodes=ALL Default=YES State=UP
 PartitionName=gpu Nodes=ALL State=UP
 """
+
+
+NODE = "NodeName={host.name} NodeAddr={host.address} CPUs=256 RealMemory=1000000 Gres=gpu:{gpus} State=UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Host:
+    """prefix: of a command that is run there."""
+
+    name: str
+    address: str
+    prefix: tuple[str, ...] = ()
+
+
+@contextmanager
+def make_hosts(folder: Path) -> Iterator[Sequence[Host]]:
+    """Two hosts with a network between them and nothing beyond it; where none can be made, this machine."""
+    ends = {"v2l-a": "10.77.0.1", "v2l-b": "10.77.0.2"}
+    first, second = ends
+    table = folder / "hosts"
+    table.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in ends.items()))
+    named = 'set -e; hostname "$1"; mount --bind "$2" /etc/hosts; shift 2; exec "$@"'
+    try:
+        for name in ends:
+            _ip("netns", "delete", name, check=False)  # left by a test run that was killed
+            _ip("netns", "add", name)
+        _ip("link", "add", first, "netns", first, "type", "veth", "peer", "name", second, "netns", second)
+        for name, address in ends.items():
+            _ip("-n", name, "address", "add", f"{address}/24", "dev", name)
+            for device in ("lo", name):
+                _ip("-n", name, "link", "set", device, "up")
+        inside = ("unshare", "--uts", "--mount", "sh", "-c", named, "sh")
+        hosts = [
+            Host(name, address, ("nsenter", f"--net=/run/netns/{name}", *inside, name, str(table)))
+            for name, address in ends.items()
+        ]
+        for host in hosts:
+            subprocess.run([*host.prefix, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        hosts = [Host(socket.gethostname().split(".")[0], "127.0.0.1")]
+    try:
+        yield hosts
+    finally:
+        for name in ends:
+            _ip("netns", "delete", name, check=False)
+
+
+def _ip(*words: str, check: bool = True) -> None:
+    if check or shutil.which("ip", path=_path()):
+        subprocess.run(["ip", *words], check=check, capture_output=True, env={**os.environ, "PATH": _path()})
 
 
 def obstacle() -> str | None:
@@ -54,19 +110,22 @@ def obstacle() -> str | None:
     return None
 
 
-class SlurmNode:
-    """The node, from entering the context to leaving it; nothing of it is left then."""
+class SlurmCluster:
+    """The cluster, from entering the context to leaving it; nothing of it is left then. The first host has it all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[Host]) -> None:
         self.folder = folder
+        self.hosts = hosts
         self.daemons: list[subprocess.Popen] = []
 
-    def __enter__(self) -> "SlurmNode":
+    def __enter__(self) -> "SlurmCluster":
         try:
             self._configure()
-            self._start("munged", "-F", "--force", *self._munge_files(), wait_for=self.folder / "munge.socket")
-            self._start("slurmctld", "-D", "-i")
-            self._start("slurmd", "-D")
+            first = self.hosts[0]
+            self._start(first, "munged", "-F", "--force", *self._munge_files(), wait_for=self.folder / "munge.socket")
+            self._start(first, "slurmctld", "-D", "-i")
+            for host in self.hosts:
+                self._start(host, "slurmd", "-D", "-N", host.name)
             self._wait_until_idle()
         except BaseException:
             self.__exit__()
@@ -74,7 +133,7 @@ class SlurmNode:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if len(self.daemons) == 3:
+        if len(self.daemons) == 2 + len(self.hosts):
             self.command("scancel", "--user=root", check=False)
         for daemon in reversed(self.daemons):
             daemon.terminate()
@@ -84,7 +143,9 @@ class SlurmNode:
 
     def command(self, *words: str, check: bool = True) -> str:
         """What a command of SLURM prints."""
-        return subprocess.run(words, check=check, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(
+            [*self.hosts[0].prefix, *words], check=check, capture_output=True, text=True, timeout=60
+        ).stdout
 
     def jobs(self) -> dict[str, str]:
         """Ids of the jobs that run, by what the workflow says of them: rule or group, and wildcards."""
@@ -92,7 +153,7 @@ class SlurmNode:
         return {comment: job for job, comment in (line.split(maxsplit=1) for line in lines)}
 
     def _configure(self) -> None:
-        for name in ("state", "spool", "gpus"):
+        for name in ("state", "gpus"):
             (self.folder / name).mkdir()
         for number in range(NUM_GPUS):  # counted, but of no use: plain files
             (self.folder / "gpus" / f"gpu{number}").touch()
@@ -100,18 +161,18 @@ class SlurmNode:
         (self.folder / "munge.key").chmod(0o600)
         FOLDER.mkdir(exist_ok=True)
         slurm, gres = _files()
-        slurm.write_text(
-            MARK + CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=self.folder, gpus=NUM_GPUS)
-        )
+        nodes = "\n".join(NODE.format(host=host, gpus=NUM_GPUS) for host in self.hosts)
+        slurm.write_text(MARK + CONFIGURATION.format(hosts=self.hosts, nodes=nodes, folder=self.folder))
         gres.write_text(f"{MARK}Name=gpu File={self.folder}/gpus/gpu[0-{NUM_GPUS - 1}]\n")
 
     def _munge_files(self) -> list[str]:
         names = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         return [f"--{option}={self.folder}/munge.{suffix}" for option, suffix in names.items()]
 
-    def _start(self, program: str, *options: str, wait_for: Path | None = None) -> None:
-        command = ["setpriv", "--pdeathsig", "TERM", program, *options]  # none outlives a test run that is killed
-        with self._log(program).open("wb") as log:
+    def _start(self, host: Host, program: str, *options: str, wait_for: Path | None = None) -> None:
+        # None outlives a test run that is killed.
+        command = ["setpriv", "--pdeathsig", "TERM", *host.prefix, program, *options]
+        with (self.folder / f"{program}-{host.name}.log").open("wb") as log:
             daemon = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PATH": _path()})
         self.daemons.append(daemon)
         deadline = time.monotonic() + LONGEST_START_S
@@ -126,9 +187,6 @@ class SlurmNode:
             assert all(daemon.poll() is None for daemon in self.daemons), self._logs()
             assert time.monotonic() < deadline, self._logs()
             time.sleep(0.2)
-
-    def _log(self, program: str) -> Path:
-        return self.folder / f"{program}.log"
 
     def _logs(self) -> str:
         return "\n".join(f"{path.name}:\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("*.log")))
