@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from v2l.config.tree import load_config
+from v2l.models.llm_loading import locate
+from v2l.models.llm_tokenizers import load_tokenizer
 from v2l.vocab.embed import embed_texts, group_texts, load_templates
 from v2l.vocab.expand import MAX_ORDER
 
-from .common.contest import Table, Way, compete, contest_llm, options, prepare
+from .common.contest import Table, Way, compete, options, prepare
 from .common.sizes import CONFIGS, SIZES
+from .common.stand_ins import StandInTokenizer
 from .common.text_towers import clip_tower, sentence_tower
 
 ENCODER = Path("data/text_encoder")
@@ -28,15 +31,16 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}
 def main() -> None:
     chosen = options(__doc__, items=8192, plain_items=1024)
     config, runtime = prepare(chosen)
-    llm, templates = contest_llm(chosen, config, runtime), load_templates(config.vocab.embed.templates)
+    templates = load_templates(config.vocab.embed.templates)
     if chosen.size == "default":
-        tower = sentence_tower(ENCODER, runtime)
+        llm_tokenizer, tower = load_tokenizer(locate(config.llm.source)), sentence_tower(ENCODER, runtime)
     else:
-        tower = clip_tower(load_config(CONFIGS[chosen.size]).clip, SIZES[chosen.size], runtime)
+        size = SIZES[chosen.size]
+        llm_tokenizer = StandInTokenizer(size.vocabulary)
+        tower = clip_tower(load_config(CONFIGS[chosen.size]).clip, size, runtime)
     generator = np.random.default_rng(config.seed)
     lengths = np.arange(max(chosen.items, chosen.plain_items)) % MAX_ORDER + 1
-    texts = llm.decode([generator.integers(llm.vocab_size, size=length).tolist() for length in lengths])
-    del llm
+    texts = llm_tokenizer.decode([generator.integers(len(llm_tokenizer), size=n).tolist() for n in lengths])
     flops_of_text = cache(tower.flops)
 
     every, *_ = group_texts(texts, config.vocab.embed.merge_spellings)
