@@ -22,6 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 LONG = (
     "workflow/test_slurm.py",
     "workflow/test_versioning.py",
+    "workflow/test_release.py",
     "workflow/test_smoke.py",
     "workflow/test_parts.py",
     "report/test_figures.py",
