@@ -61,7 +61,9 @@ def test_both_ways_run_and_agree(
     assert [list(each["items"].values()) for each in numbers["suite"]] == [[1], [2], [4], [8]]
     assert f"Ratio: **{numbers['ratio']:.1f}**" in output
     assert numbers["precision"] == {"fp32": "float32", "bf16": "bfloat16"}[precision]
-    if precision == "fp32":  # in bf16 a batch may decide near ties otherwise than a loop
+    if precision == "bf16":  # a batch may decide near ties otherwise than a loop
+        assert re.search(r"\b[012] of 2 restored maps are equal", output)
+    else:
         assert all_equal(output) if name != "training" else "of 2 steps by" in output
     assert [line.split(" | ")[1:] for line in output.splitlines() if line.startswith(("| suite", "| a "))]
 

@@ -22,7 +22,7 @@ from ..release.replica import CONFIG, Replica
 from .conftest import Checkout, make_checkout
 
 COCO = {"train": (9, 25, 30), "val": (42, 57)}
-# By dotted keys: how much there is to do, never what.
+# By dotted keys: where the replicas lie, and less to do.
 LESS = {
     "threads": 1,
     "runtime": {"shards": {"image_features": 2, "classify": 2}},

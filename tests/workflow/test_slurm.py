@@ -211,8 +211,9 @@ def test_graph_run_by_slurm_with_jobs_ended_gives_the_bytes_of_a_local_run(again
 def test_requeued_training_on_two_hosts_gives_the_bytes_of_two_processes_on_one(
     slurm: SlurmCluster, copy_of_smoke: Checkout, tmp_path: Path
 ) -> None:
-    if len(slurm.hosts) < 2:
+    if len(slurm.hosts) < 2 and "CI" not in os.environ:
         pytest.skip("no network namespaces can be made here")
+    assert len(slurm.hosts) == 2
     weights = copy_of_smoke.results / "tokenizer" / "v2l.safetensors"
     target = str(weights.relative_to(copy_of_smoke.root))
 
