@@ -13,6 +13,7 @@ from v2l.graph.spec import Stage
 
 PACKAGE = "v2l"
 FOLDER = Path(__file__).parent
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements within a statement
 
 
 def stage_sources(stage: Stage) -> list[Path]:
@@ -20,7 +21,7 @@ def stage_sources(stage: Stage) -> list[Path]:
     and the data files that these name; sorted, absolute."""
     found: set[Path] = set()
     data: set[Path] = set()
-    waiting = [_module_file(stage.target.partition(":")[0])]
+    waiting = [_modules()[stage.target.partition(":")[0]]]
     while waiting:
         file = waiting.pop()
         if file not in found:
@@ -31,28 +32,34 @@ def stage_sources(stage: Stage) -> list[Path]:
     return sorted(found | data)
 
 
-def _module_file(module: str) -> Path | None:
-    """The file of ``v2l.a.b``; None for a package, whose ``__init__`` is empty by convention, or another name."""
-    file = FOLDER.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    return file if file.is_file() else None
+@cache
+def _modules() -> dict[str, Path]:
+    """Files by dotted name. Those of packages are left out: they are empty by convention."""
+    files = (file for file in FOLDER.rglob("*.py") if file.name != "__init__.py")
+    return {".".join((PACKAGE, *file.relative_to(FOLDER).with_suffix("").parts)): file for file in files}
+
+
+@cache
+def _data_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"]
 
 
 @cache  # most modules belong to many stages, and every job on a node reads the whole workflow
 def _read(file: Path) -> tuple[set[Path], set[Path]]:
     """Modules of this package that a file imports, and files beside it, such as templates and pins, whose names stand
-    in it as strings."""
-    beside = {path.name: path for path in file.parent.iterdir() if path.is_file()}
-    nodes = list(ast.walk(ast.parse(file.read_bytes())))
-    modules = (_module_file(name) for name in _imported_names(nodes) if name.split(".")[0] == PACKAGE)
-    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {found for found in modules if found is not None}, {beside[word] for word in words & beside.keys()}
+    in it in quotes."""
+    text = file.read_text()
+    imported = {_modules()[name] for name in _imported_names(ast.parse(text).body) if name in _modules()}
+    return imported, {path for path in _data_files(file.parent) if f'"{path.name}"' in text}
 
 
-def _imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+def _imported_names(statements: Iterable[ast.AST]) -> Iterator[str]:
     """Modules that a file imports, inside functions too; ``from v2l.a import b`` may name one or what is in one."""
-    for node in nodes:
+    for node in statements:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        for block in BLOCKS:  # and no expressions, which are most of a file
+            yield from _imported_names(getattr(node, block, ()))
