@@ -26,6 +26,7 @@ from .stand_ins import random_llm
 
 PARTS = (8, 4, 2, 1)  # the work is divided by each of them
 PROFILED_ROWS = 12
+CPU_SIDE = 1024  # of the product that sets a processor's peak, at most
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def contest_llm(chosen: argparse.Namespace, config: Config, runtime: Runtime) ->
 
 def compete(chosen: argparse.Namespace, runtime: Runtime, table: Table, suite: Way, plain: Way) -> None:
     """Runs both ways and prints Markdown: rates, memory, share of the peak, their ratio, and how the cost grows."""
-    side = SIZES["tiny" if chosen.size == "tiny" else "paper"].matrix_side if runtime.device.type == "cuda" else 1024
+    side = SIZES["tiny" if chosen.size == "tiny" else "paper"].matrix_side
+    side = side if runtime.device.type == "cuda" else min(side, CPU_SIDE)
     dtype = torch.float32 if table.fp32 else runtime.dtype
     before = matrix_peak(runtime.device, dtype, side)
     suite.work(suite.items // max(PARTS))  # warm
