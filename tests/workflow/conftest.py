@@ -47,7 +47,7 @@ class Checkout:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Environment variables with which the checkout's own code is run."""
-        return {**os.environ, "PYTHONPATH": str(self.root / "src"), "PYTHONDONTWRITEBYTECODE": "1", **more}
+        return {**os.environ, "PYTHONPATH": str(self.root / "src"), **more}
 
     def run(self, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess:
         """Runs a program of this environment in the checkout."""

@@ -120,7 +120,6 @@ def test_edit_in_a_clone_runs_again_just_what_depends_on_it(pulled: Checkout, fi
     edit(path)
     assert pulled.planned_rules() == rules
     path.write_bytes(before)
-    assert pulled.planned_rules() == set()
 
 
 def test_edited_data_file_runs_again_its_readers_but_not_its_maker(pulled: Checkout) -> None:
@@ -255,12 +254,11 @@ def test_killed_run_is_taken_up_by_the_next_one(clone: Checkout, command: tuple[
     assert not predictions.exists() or sha256_file(predictions) == expected  # an interrupt lets running jobs end
     clone.run(*command)
     assert (clone.results / "caption" / "metrics.json").read_bytes() == before
-    clone.run("v2l", "record", *CONFIG)
-    assert read_json(clone.results / "digests.json")["files"]["caption/predictions.parquet"] == expected
+    assert sha256_file(predictions) == expected
 
 
-def test_second_run_in_the_same_folder_is_told_so(clone: Checkout) -> None:
-    append("# x\n")(clone.root / "src" / "v2l" / "report" / "figures.py")
+def test_second_run_in_the_same_folder_is_told_so(recorded: Checkout, tmp_path: Path) -> None:
+    clone = clone_of(recorded, tmp_path / "suite", pull=False)
     lock = clone.root / ".snakemake" / "v2l.lock"
     lock.parent.mkdir(exist_ok=True)
     holder = subprocess.Popen(["flock", str(lock), "sleep", "60"])
@@ -284,7 +282,8 @@ def test_verification_against_the_snapshot(clone: Checkout) -> None:
     assert "same machine type: the bytes should be the same" in failed.stdout
 
 
-def test_torn_record_is_refused_by_name(clone: Checkout) -> None:
+def test_torn_record_is_refused_by_name(recorded: Checkout, tmp_path: Path) -> None:
+    clone = clone_of(recorded, tmp_path / "suite", pull=False)
     write_json(clone.results / "digests.json", {})
     (clone.results / "snakemake.json").write_text("[{")
     failed = clone.snakemake("-n", check=False)
