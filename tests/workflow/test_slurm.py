@@ -190,13 +190,8 @@ def again(
     return checkout, planned, output
 
 
-def test_other_batch_sizes_shards_and_a_fresh_run_give_the_same_bytes(again, smoke: Checkout) -> None:
-    other, *_ = again
-    assert result_digests(other.results) == result_digests(smoke.results)
-
-
 @pytest.mark.usefixtures("slurm")
-def test_graph_run_by_slurm_with_jobs_ended_gives_the_bytes_of_a_local_run(again, smoke: Checkout) -> None:
+def test_graph_run_by_slurm_with_jobs_ended_comes_to_its_end(again) -> None:
     other, planned, output = again
     assert {
         "emoji",
@@ -210,8 +205,12 @@ def test_graph_run_by_slurm_with_jobs_ended_gives_the_bytes_of_a_local_run(again
     } <= planned
     assert set(re.findall(r"\(Rule: (\w+)\)", output)) - {"default"} == planned
     assert len(re.findall(r"Trying to restart job .+\.", output)) == 1
-    assert result_digests(other.results) == result_digests(smoke.results)
     assert other.planned_rules() == set()
+
+
+def test_other_batch_sizes_shards_and_a_fresh_run_give_the_same_bytes(again, smoke: Checkout) -> None:
+    other, *_ = again
+    assert result_digests(other.results) == result_digests(smoke.results)
 
 
 def test_requeued_training_on_two_hosts_gives_the_bytes_of_two_processes_on_one(
