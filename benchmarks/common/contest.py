@@ -26,7 +26,7 @@ from .stand_ins import random_llm
 
 PARTS = (8, 4, 2, 1)  # the work is divided by each of them
 PROFILED_ROWS = 12
-CPU_SIDE = 1024  # of the product that sets a processor's peak, at most
+CPU_SIDE = 1024  # of the product that sets a processor's peak; less where the size has less
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ COMMAND = ("python", "-c", SNAKEMAKE, "--profile", "slurm", "--configfile", "con
 COMMAND += ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--jobs", "3")
 LONGEST_RUN_S = 1800
 # Everything but these keys is as in the run that the results are compared with, which has captions in parts. That
-# parts of the other stages make the whole is tested with these.
+# parts make the whole is tested with each stage.
 OTHERWISE = {"image_batch": 5, "llm_batch_tokens": 900, "shards": {"trunk_features": 2, "count_nearest": 2}}
 # How a training is ended on its way: by its owner, so that Snakemake has to try again, and by SLURM, as for a job of
 # higher priority, which starts it again itself.
