@@ -61,6 +61,8 @@ def resolve_runtime(config: RuntimeConfig, precision: str, threads: int) -> Runt
         raise ConfigError(f"runtime.device: {name!r} cannot be used here ({str(error).splitlines()[0]})") from None
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # True by default; ids hang on the last bits of fp32
+    if device.type == "cpu":  # its attention reads keys and values that heads share in place, which transformers doubts
+        os.environ.setdefault("TRANSFORMERS_SDPA_FORCE_GQA", "1")
     bfloat16 = precision == "bf16" or (precision == "auto" and _fast_in_bfloat16(device))
     return Runtime(
         device=device,

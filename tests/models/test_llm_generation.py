@@ -140,7 +140,7 @@ class Passes:
 
 @pytest.fixture(params=[llm_passes.PACKED_TOKENS, 8])
 def packed_tokens(request, monkeypatch):
-    """Packs behind histories of so many tokens on, as many tokens in each; these prompts are shorter than the first."""
+    """So many in a pack; all prompts that begin alike are one with the first."""
     monkeypatch.setattr(llm_passes, "PACKED_TOKENS", request.param)
 
 
@@ -167,14 +167,20 @@ def test_order_of_requests_changes_no_answer(llama):
     assert run(llama, requests[::-1]) == run(llama, requests)[::-1]
 
 
-def test_a_shared_prefix_is_read_once(llama):
+@pytest.mark.parametrize(
+    ("packed_tokens", "shapes"),
+    [(256, [(1, 4 + 2 + 20 * 2)]), (8, [(1, 4 + 2), (20, 2)]), (1, [(1, 4), (1, 2), (20, 2)])],
+)
+def test_a_shared_prefix_is_read_once(llama, monkeypatch, packed_tokens, shapes):
+    monkeypatch.setattr(llm_passes, "PACKED_TOKENS", packed_tokens)
     requests = [Request(((1, 2, 3, 4), (5, 6), (7, last)), Free(max_new_tokens=1)) for last in range(20)]
     with Passes(llama) as passes:
         run(llama, requests, batch_tokens=10_000)
-    assert passes.shapes == [(1, 4), (1, 2), (20, 2)]
+    assert passes.shapes == shapes
 
 
-def test_passes_keep_within_the_token_limit(llama):
+def test_passes_keep_within_the_token_limit(llama, monkeypatch):
+    monkeypatch.setattr(llm_passes, "PACKED_TOKENS", 8)
     requests = [Request(((1, 2, 3, 4), (5, last)), Free(max_new_tokens=4)) for last in range(20)]
     with Passes(llama) as passes:
         run(llama, requests, batch_tokens=45)

@@ -10,7 +10,8 @@ from v2l.models import llm_generation, llm_trees
 from v2l.models.llm_decoding import Free, OneOf
 from v2l.models.llm_generation import Generation, Request
 from v2l.models.llm_passes import Passes as RowPasses
-from v2l.models.llm_trees import TreePasses, fits
+from v2l.models.llm_passes import is_told_what_is_seen
+from v2l.models.llm_trees import TreePasses
 
 from .test_llm_generation import ARCHITECTURES, END, VOCAB, Passes, make_model, make_requests, plain_answer
 
@@ -52,13 +53,13 @@ def test_answers_equal_a_plain_loop_with_an_adapter(batch_tokens):
     tuned = peft.LoraConfig(target_modules=["q_proj", "k_proj"], init_lora_weights=False)
     model = peft.get_peft_model(make_model(ARCHITECTURES["llama"]), tuned).eval()
     requests = make_requests()
-    assert fits(model)
+    assert is_told_what_is_seen(model)
     assert run(model, requests, batch_tokens) == [plain_answer(model, request) for request in requests]
 
 
 @pytest.mark.parametrize("name", FORGETFUL)
 def test_a_model_that_forgets_is_given_no_trees(name):
-    assert not fits(make_model(ARCHITECTURES[name]))
+    assert not is_told_what_is_seen(make_model(ARCHITECTURES[name]))
 
 
 def test_a_gpu_gets_trees_and_a_cpu_rows():

@@ -1,10 +1,10 @@
 """Batched greedy generation that computes shared prefixes once.
 
-Prompts are tuples of segments. Prompts that begin with the same segments form a tree; each of its nodes is read once,
-on top of its parent's key/value cache. How a prompt is computed depends on the prompts that begin like it alone: the
-batch changes speed, not results. (On a CPU in bfloat16 the logits are the same bits in any batch; in float32 they agree
-to rounding, as the matrix product of few rows takes another order of summation. On a GPU, where unlike prompts share
-passes, `v2l.models.llm_trees`, they agree to rounding in either.)
+Prompts are tuples of segments. Prompts that begin with the same segments form a tree; each of its branches is read
+once, after the one before it in the same pass or on top of that one's key/value cache. How a prompt is computed depends
+on the prompts that begin like it alone: the batch changes speed, not results. (On a CPU in bfloat16 the logits are the
+same bits in any batch; in float32 they agree to rounding, as the matrix product of few rows takes another order of
+summation. On a GPU, where unlike prompts share passes, `v2l.models.llm_trees`, they agree to rounding in either.)
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from v2l.models.llm_decoding import Decoding
 from v2l.models.llm_output import OutputLayer
-from v2l.models.llm_passes import Ids, Passes, Read
-from v2l.models.llm_trees import TreePasses, fits
+from v2l.models.llm_passes import Branch, Ids, Passes, Read, is_told_what_is_seen
+from v2l.models.llm_trees import TreePasses
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,9 @@ class _Answer:
         self.num_read = len(self.ids)
         return unread
 
-    def read(self, row: int) -> Read:
-        """What is to be read of it, after a row of a cache, before the next id is chosen."""
-        return Read(row, self.take_unread(), self, self.decoding.max_new_tokens - len(self.ids))
-
-
-@dataclass
-class _Node:
-    """What follows after some segments: longer prompts, and answers that begin here."""
-
-    children: dict[Ids, "_Node"] = field(default_factory=dict)
-    answers: list[_Answer] = field(default_factory=list)
-    num_new_tokens: int = 0
-
-    def read(self, row: int, ids: Ids) -> Read:
-        """The ids that lead to it, after a row of a cache."""
-        return Read(row, ids, self, self.num_new_tokens)
+    def branch(self) -> Branch["_Answer"]:
+        """What is to be read of it before the next id is chosen."""
+        return Branch(self.take_unread(), [self], {}, self.decoding.max_new_tokens - len(self.ids), of_prompt=False)
 
 
 class Generation:
@@ -108,8 +95,8 @@ class Generation:
         self.num_tokens = 0
         self._root = self._build_tree(requests)
 
-    def _build_tree(self, requests: Sequence[Request]) -> _Node:
-        root = _Node()
+    def _build_tree(self, requests: Sequence[Request]) -> Branch[_Answer]:
+        root: Branch[_Answer] = Branch(())
         for index, request in enumerate(requests):
             if not request.segments or not all(request.segments):
                 raise ValueError(f"request {index}: expected one or more segments, each of one or more ids")
@@ -118,33 +105,34 @@ class Generation:
                 self._finish(answer)
                 continue
             *segments, last = request.segments
-            node = root
+            branch = root
             for segment in (*segments, last + answer.take_unread()):
-                if segment not in node.children:
-                    node.children[segment] = _Node()
+                if segment not in branch.children:
+                    branch.children[segment] = Branch(segment)
                     self.num_tokens += len(segment)
-                node = node.children[segment]
-            node.answers.append(answer)
-            node.num_new_tokens = max(node.num_new_tokens, answer.decoding.max_new_tokens)
+                branch = branch.children[segment]
+            branch.answers.append(answer)
+            branch.num_new_tokens = max(branch.num_new_tokens, answer.decoding.max_new_tokens)
         return root
 
     @torch.inference_mode()
     def run(self, advance: Callable[[int], None]) -> None:
         """Computes all answers, depth first, so that few caches are held. ``advance`` hears of prompt tokens read."""
-        stack = self._passes.begin([child.read(0, ids) for ids, child in self._root.children.items()])
+        stack = self._passes.begin(list(self._root.children.values()))
         while stack:
             done = stack.pop()
             states, cache = self._passes.run(done)
-            reads: list[Read] = []
-            asking: list[tuple[int, _Answer]] = []
-            for row, read in enumerate(done.reads):
-                if isinstance(read.target, _Node):
-                    reads.extend(child.read(row, ids) for ids, child in read.target.children.items())
-                    asking.extend((row, answer) for answer in read.target.answers)
-                else:
-                    asking.append((row, read.target))
-            reads.extend(answer.read(row) for row, answer in self._choose(states, asking))
-            advance(sum(len(read.ids) for read in done.reads if isinstance(read.target, _Node)))
+            branches = [read.branch for read in done.reads]
+            asking = [(row, answer) for row, branch in enumerate(branches) for answer in branch.answers]
+            inside = set(branches)
+            reads = [
+                Read(row, child)
+                for row, branch in enumerate(branches)
+                for child in branch.children.values()
+                if child not in inside
+            ]
+            reads += [Read(row, answer.branch()) for row, answer in self._choose(states, asking)]
+            advance(sum(len(branch.ids) for branch in branches if branch.of_prompt))
             stack.extend(self._passes.follow(done, cache, reads))
 
     def _choose(self, states: Tensor, asking: Sequence[tuple[int, _Answer]]) -> list[tuple[int, _Answer]]:
@@ -165,4 +153,4 @@ class Generation:
 
 def _kind_for(model: PreTrainedModel) -> type[Passes] | type[TreePasses]:
     device = model.get_input_embeddings().weight.device
-    return TreePasses if device.type == "cuda" and fits(model) else Passes
+    return TreePasses if device.type == "cuda" and is_told_what_is_seen(model) else Passes

@@ -1,17 +1,20 @@
 """Forward passes of an LLM over what follows after key/value caches: which reads share one, and what it computes.
 
-Reads of equal history length and equal new length share a pass, so nothing is padded. Short ones behind one long
-history are packed into one sequence, each blind to the others, as a pass of few tokens reads all weights for little.
+Reads of equal history length and equal new length share a pass, so nothing is padded. Short ones of prompts that begin
+alike are packed into one sequence, each blind to all but its own beginning (tree attention, Miao et al. 2024,
+SpecInfer), as a pass of few tokens reads all weights for little.
 """
 
 import copy
 import inspect
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
@@ -20,44 +23,91 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from v2l.models.llm_output import OutputLayer
 
 Ids = tuple[int, ...]
-Target = TypeVar("Target")
+Answer = TypeVar("Answer")
 
-# A pass of so many tokens makes use of the processor; of so long a history few rows are in one batch.
-PACKED_TOKENS = 256
+PACKED_TOKENS = 256  # a pass of so many makes use of a processor; more look in vain at more of each other
 
 
-@dataclass(frozen=True)
-class Read(Generic[Target]):
-    """Ids to be read after row ``row`` of a cache; ``target`` is what they lead to.
+@dataclass(eq=False)
+class Branch(Generic[Answer]):
+    """A piece of prompts or of an answer, in a tree of all that begin alike.
 
-    reserve: tokens that may still be generated after these.
+    answers: those that begin after its ids.   children: what longer prompts go on with, by their ids.
+    num_new_tokens: that may be generated after it, by one answer.   of_prompt: or of an answer in the making.
     """
 
-    row: int
     ids: Ids
-    target: Target
-    reserve: int
+    answers: list[Answer] = field(default_factory=list)
+    children: dict[Ids, "Branch[Answer]"] = field(default_factory=dict)
+    num_new_tokens: int = 0
+    of_prompt: bool = True
 
 
 @dataclass(frozen=True)
-class Pass(Generic[Target]):
+class Read:
+    """A branch to be read after row ``row`` of a cache, or in a pack, after the read at place ``after`` of it."""
+
+    row: int
+    branch: Branch
+    after: int | None = None
+
+    @property
+    def ids(self) -> Ids:
+        return self.branch.ids
+
+    @property
+    def reserve(self) -> int:
+        """Tokens that may still be generated after these."""
+        return self.branch.num_new_tokens
+
+
+@dataclass(frozen=True)
+class Pass:
     """One forward pass after ``past`` tokens; ``owns_cache`` if no later one needs the cache.
 
-    The reads are of equal length, a row each, or ``packed``: of any length, one after the other behind one row.
+    The reads are of equal length, a row each, or ``packed``: of any length, one after the other behind one row. Of the
+    row that a pack has left, which is then the only one, each sees what ``history`` says, [reads, past].
     """
 
     cache: Cache | None
     past: int
-    reads: Sequence[Read[Target]]
+    reads: Sequence[Read]
     packed: bool = False
+    history: np.ndarray | None = None
     owns_cache: bool = False
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Of a pack: where each read ends among its new tokens."""
+        return list(accumulate(len(read.ids) for read in self.reads))
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """Of a pack: what each of its new tokens sees, [tokens, past + tokens]."""
+        seen = np.zeros((self.ends[-1], self.past + self.ends[-1]), dtype=bool)
+        for place, (read, end) in enumerate(zip(self.reads, self.ends, strict=True)):
+            own = slice(end - len(read.ids), end)
+            if read.after is not None:
+                seen[own] = seen[self.ends[read.after] - 1]
+            else:
+                seen[own, : self.past] = True if self.history is None else self.history[place]
+            seen[own, self.past :][:, own] = np.tri(len(read.ids), dtype=bool)
+        return seen
+
+    def seen_by(self, read: Read) -> np.ndarray:
+        """Of the row that a pack leaves: what one that follows, whose row is a place in the pack, sees of it."""
+        return self.seen[self.ends[read.row] - 1]
 
 
 def is_told_what_is_seen(model: PreTrainedModel) -> bool:
-    """Whether the model takes positions and a mask of ours. ALiBi counts positions itself, older code what is seen."""
+    """Whether the model takes positions and a mask of ours, for all that came before.
+
+    ALiBi counts positions itself, older code what is seen, and a sliding window forgets.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of an adapter
     told = "position_ids" in inspect.signature(inner.forward).parameters and inner._supports_attention_backend
-    return told and not getattr(model.config, "alibi", False)
+    layers = DynamicCache(config=model.config).layers
+    return told and not getattr(model.config, "alibi", False) and all(type(layer) is DynamicLayer for layer in layers)
 
 
 class Passes:
@@ -71,9 +121,9 @@ class Passes:
         self._device = model.get_input_embeddings().weight.device
         self._packs = is_told_what_is_seen(model)
 
-    def begin(self, reads: Sequence[Read]) -> list[Pass]:
-        """Passes for reads that follow nothing, to be run from the end."""
-        return self._plan(None, 0, reads)
+    def begin(self, branches: Sequence[Branch]) -> list[Pass]:
+        """Passes for branches that follow nothing, to be run from the end."""
+        return self._plan(None, 0, [Read(row, branch) for row, branch in enumerate(branches)])
 
     def _plan(self, cache: Cache | None, past: int, reads: Sequence[Read]) -> list[Pass]:
         """Passes for the reads, each within the token limit if it has several sequences.
@@ -81,11 +131,11 @@ class Passes:
         They are to be run from the end: the packed ones and the longest first, to show early whether memory is enough,
         and the one that may spend the cache last.
         """
-        packs = self._packs_of(cache, past, reads)
-        packed = {id(read) for pack in packs for read in pack}
+        packs = self._packs_of(reads) if self._packs else []
+        packed = {read for pack in packs for read in pack}
         by_length: dict[int, list[Read]] = defaultdict(list)
         for read in reads:
-            if id(read) not in packed:
+            if read not in packed:
                 by_length[len(read.ids)].append(read)
         passes = []
         for length in sorted(by_length):
@@ -95,36 +145,32 @@ class Passes:
         passes += [Pass(cache, past, pack, packed=True) for pack in packs]
         return [replace(each, owns_cache=number == 0) for number, each in enumerate(passes)]
 
-    def _packs_of(self, cache: Cache | None, past: int, reads: Sequence[Read]) -> list[list[Read]]:
-        """Of the reads those that are better packed: short ones behind one row, unless enough of them are alike.
+    def _packs_of(self, reads: Sequence[Read]) -> list[list[Read]]:
+        """Packs of the reads that are better packed, with what follows them: of two or more, behind one row each.
 
-        That depends on what is to be read behind the row alone, not on the limit of a pass.
+        They depend on what is to be read behind the row alone, not on the limit of a pass.
         """
-        # Layers of other kinds, as those of sliding windows, do not take a mask of ours.
-        if not self._packs or past < PACKED_TOKENS or any(type(layer) is not DynamicLayer for layer in cache.layers):
-            return []
-        alike = Counter((read.row, len(read.ids)) for read in reads)
         by_row: dict[int, list[Read]] = defaultdict(list)
         for read in reads:
-            if len(read.ids) * alike[read.row, len(read.ids)] < PACKED_TOKENS:
-                by_row[read.row].append(read)
-        return [pack for group in by_row.values() for pack in _filled(sorted(group, key=lambda read: len(read.ids)))]
+            by_row[read.row].append(read)
+        return [pack for group in by_row.values() for pack in _filled(_short(group)) if len(pack) > 1]
 
     def follow(self, done: Pass, cache: Cache, reads: Sequence[Read]) -> Iterator[Pass]:
         """Passes that go on after one with the cache that it returned; the row of a read is its place in that pass."""
         if not done.packed:
             yield from self._plan(cache, done.past + len(done.reads[0].ids), reads)
             return
-        starts = [0, *accumulate(len(read.ids) for read in done.reads)]
-        by_length: dict[int, list[Read]] = defaultdict(list)
-        for read in reads:
-            by_length[len(done.reads[read.row].ids)].append(read)
-        for length, group in by_length.items():  # those of equal length get caches with a row for each
-            past = done.past + length
+        if answers := [read for read in reads if not read.branch.of_prompt]:  # a few tokens each: they stay together
+            history = np.stack([done.seen_by(read) for read in answers])
+            reads_on = [replace(read, row=0) for read in answers]
+            yield Pass(cache, history.shape[1], reads_on, packed=True, history=history, owns_cache=True)
+        columns = {read.row: np.flatnonzero(done.seen_by(read)) for read in reads if read.branch.of_prompt}
+        for past in sorted({len(seen) for seen in columns.values()}):  # what has an equal past gets a cache of rows
+            every = [place for place, seen in columns.items() if len(seen) == past]
+            group = [read for read in reads if read.branch.of_prompt and read.row in every]
             size = max(1, self._batch_tokens // (past + max(len(read.ids) + read.reserve for read in group)))
-            every = sorted({read.row for read in group})
             for places in (every[start : start + size] for start in range(0, len(every), size)):
-                rows = _rows_of_pack(cache, done.past, length, [starts[place] for place in places])
+                rows = _rows_of_pack(cache, np.stack([columns[place] for place in places]))
                 moved = [replace(read, row=places.index(read.row)) for read in group if read.row in places]
                 yield from self._plan(rows, past, moved)
 
@@ -148,30 +194,28 @@ class Passes:
         return output.past_key_values
 
     def _run_packed(self, each: Pass) -> Cache:
-        lengths = [len(read.ids) for read in each.reads]
-        own = torch.block_diag(*(torch.ones(length, length).tril() for length in lengths)) == 1
-        seen = torch.cat([torch.ones(len(own), each.past, dtype=torch.bool), own], dim=1)
-        dtype = self._model.dtype
-        mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
-        positions = each.past + torch.cat([torch.arange(length) for length in lengths])
+        seen = torch.from_numpy(each.seen)
+        mask = torch.zeros(seen.shape, dtype=self._model.dtype).masked_fill_(~seen, torch.finfo(self._model.dtype).min)
+        positions = seen.sum(dim=1) - 1
         output = self._model(
             input_ids=torch.tensor([[token_id for read in each.reads for token_id in read.ids]], device=self._device),
             position_ids=positions[None].to(self._device),
             attention_mask=mask[None, None].to(self._device),
-            past_key_values=self._history(each, [each.reads[0].row]),
+            past_key_values=self._history(each, [each.reads[0].row] if each.history is None else None),
             use_cache=True,
-            logits_to_keep=[end - 1 for end in accumulate(lengths)],  # a tensor would have to be on the last device
+            logits_to_keep=[end - 1 for end in each.ends],  # a tensor would have to be on the last device
         )
         return output.past_key_values
 
-    def _history(self, each: Pass, rows: Sequence[int]) -> Cache | None:
-        """These rows of the pass's cache, to be added to."""
+    def _history(self, each: Pass, rows: Sequence[int] | None) -> Cache | None:
+        """These rows of the pass's cache, or all, to be added to."""
         if each.cache is None:
             return None
         cache = each.cache if each.owns_cache else apart(each.cache)
-        chosen = torch.tensor(rows, device=self._device)
-        for layer in cache.layers:  # of a model on several devices; one without states has none
-            layer.batch_select_indices(chosen.to(getattr(layer, "device", self._device)))
+        if rows is not None:
+            chosen = torch.tensor(rows, device=self._device)
+            for layer in cache.layers:  # of a model on several devices; one without states has none
+                layer.batch_select_indices(chosen.to(getattr(layer, "device", self._device)))
         return cache
 
 
@@ -183,25 +227,37 @@ def apart(cache: Cache) -> Cache:
     return twin
 
 
-def _rows_of_pack(cache: Cache, past: int, length: int, starts: Sequence[int]) -> DynamicCache:
-    """Of a pack's cache, a row for each read of this length: the history, then the read's own place."""
-    own = past + torch.tensor(starts)[:, None] + torch.arange(length)
-    columns = torch.cat([torch.arange(past).expand(len(starts), -1), own], dim=1)
+def _rows_of_pack(cache: Cache, columns: np.ndarray) -> DynamicCache:
+    """A row of its own for each of these choices of columns of a pack's cache, [rows, columns]."""
     rows = DynamicCache()
     for index, layer in enumerate(cache.layers):
-        chosen = columns.to(layer.keys.device)
+        chosen = torch.from_numpy(columns).to(layer.keys.device)
         rows.update(*(states[0][:, chosen].transpose(0, 1) for states in (layer.keys, layer.values)), index)
     return rows
 
 
+def _short(reads: Sequence[Read]) -> list[Read]:
+    """Of reads after the same one those that do not make a pass by themselves or with others of their length,
+    the longest first."""
+    alike = Counter(len(read.ids) for read in reads)
+    short = (read for read in reads if len(read.ids) * alike[len(read.ids)] < PACKED_TOKENS)
+    return sorted(short, key=lambda read: len(read.ids), reverse=True)
+
+
 def _filled(reads: Sequence[Read]) -> Iterator[list[Read]]:
-    """Packs of two or more reads in their order, each of at most PACKED_TOKENS."""
-    pack: list[Read] = []
-    for read in reads:
-        if sum(len(each.ids) for each in pack) + len(read.ids) > PACKED_TOKENS:
-            if len(pack) > 1:
-                yield pack
-            pack = []
-        pack.append(read)
-    if len(pack) > 1:
+    """Packs of at most PACKED_TOKENS, filled from the end, each read followed by what comes after it."""
+    while reads:
+        pack: list[Read] = []
+        open_, left = list(reads), []
+        room = PACKED_TOKENS
+        while open_:
+            read = open_.pop()
+            if len(read.ids) <= room:
+                room -= len(read.ids)
+                place = len(pack)
+                pack.append(read)
+                open_ += _short([Read(read.row, child, place) for child in read.branch.children.values()])
+            elif read.after is None:
+                left.append(read)
         yield pack
+        reads = left[::-1]

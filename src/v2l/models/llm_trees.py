@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Generic
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import Cache, PreTrainedModel
 
 from v2l.models.llm_output import OutputLayer
-from v2l.models.llm_passes import Read, Target, apart, is_told_what_is_seen
+from v2l.models.llm_passes import Branch, Read, apart
 
 SHORT_HISTORY = 256  # tokens of a row that are rather copied for each of its reads than looked at in vain
 LINE_TOKENS = 1024  # that one pass puts behind a row, with those still to be generated
@@ -31,11 +29,11 @@ KEPT = 0.8  # of a row's columns, where leaving out the others is not worth a co
 
 
 @dataclass(frozen=True)
-class Line(Generic[Target]):
+class Line:
     """Reads that stand one after the other behind a row of a cache. seen: what each sees of it, [reads, columns]."""
 
     row: int
-    reads: Sequence[Read[Target]]
+    reads: Sequence[Read]
     seen: np.ndarray
 
     @cached_property
@@ -54,19 +52,19 @@ class Line(Generic[Target]):
 
 
 @dataclass(frozen=True)
-class TreePass(Generic[Target]):
+class TreePass:
     """One forward pass over lines; ``owns_cache`` if no later one needs the cache.
 
     whole: the lines are all rows of the cache with all columns; else each is given the columns that it sees alone.
     """
 
     cache: Cache | None
-    lines: Sequence[Line[Target]]
+    lines: Sequence[Line]
     whole: bool
     owns_cache: bool = False
 
     @cached_property
-    def reads(self) -> list[Read[Target]]:
+    def reads(self) -> list[Read]:
         return [read for line in self.lines for read in line.reads]
 
     @cached_property
@@ -126,14 +124,8 @@ def _grouped(lines: Sequence[Line], most: int, batch_tokens: int) -> list[_Group
     return groups
 
 
-def fits(model: PreTrainedModel) -> bool:
-    """Whether the model takes masks and positions, and forgets nothing."""
-    layers = DynamicCache(config=model.config).layers
-    return is_told_what_is_seen(model) and all(type(layer) is DynamicLayer for layer in layers)
-
-
 class TreePasses:
-    """The passes of one model that `fits`."""
+    """The passes of one model that `is_told_what_is_seen`."""
 
     def __init__(self, model: PreTrainedModel, output: OutputLayer, batch_tokens: int) -> None:
         """batch_tokens: limit of rows x their full length in a pass, without what some of them are not shown."""
@@ -142,10 +134,10 @@ class TreePasses:
         self._batch_tokens = batch_tokens
         self._device = model.get_input_embeddings().weight.device
 
-    def begin(self, reads: Sequence[Read]) -> list[TreePass]:
-        """Passes for reads that follow nothing, to be run from the end."""
+    def begin(self, branches: Sequence[Branch]) -> list[TreePass]:
+        """Passes for branches that follow nothing, to be run from the end."""
         nothing = np.zeros((1, 0), dtype=bool)
-        return self._plan(None, 0, [Line(0, [read], nothing) for read in reads])
+        return self._plan(None, 0, [Line(0, [Read(0, branch)], nothing) for branch in branches])
 
     def follow(self, done: TreePass, cache: Cache, reads: Sequence[Read]) -> list[TreePass]:
         """Passes that go on after one with the cache that it returned; the row of a read is its place in that pass."""
