@@ -25,7 +25,7 @@ from v2l.models.llm_output import OutputLayer
 Ids = tuple[int, ...]
 Answer = TypeVar("Answer")
 
-PACKED_TOKENS = 256  # a pass of so many makes use of a processor; more look in vain at more of each other
+PACKED_TOKENS = 384  # a pass of so many makes use of a processor; more look in vain at more of each other
 
 
 @dataclass(eq=False)
