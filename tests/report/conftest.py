@@ -26,6 +26,8 @@ from v2l.metrics.vqa import vqa_metrics
 from v2l.report.page import page
 from v2l.report.tables import tables
 
+from .figure_data import FigureData, make_figure_data
+
 CLASSES = ["ant", "bacon", "cloud", "fire engine", "lotus", "oncoming taxi", "polar bear", "violin"]
 PICTURES = [f"noto/{name.replace(' ', '-')}" for name in CLASSES]
 WAYS, EPISODES = (2, 5), 20
@@ -143,6 +145,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def own_results(results: Results, tmp_path: Path) -> Results:
     """A copy that a test may change."""
     return Results(shutil.copytree(results.root, tmp_path / "demo"))
+
+
+@pytest.fixture(scope="session")
+def figure_data(tmp_path_factory: pytest.TempPathFactory) -> FigureData:
+    """Every input of the figures; tests leave them as they are."""
+    return make_figure_data(tmp_path_factory.mktemp("figure_data") / "demo")
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,12 @@ from v2l.report import ablation_figure
 from v2l.report.display import DISPLAYS
 from v2l.report.saver import house_style
 
-from .figure_data import ONE_SHOT, RUNS, make_figure_data
+from .figure_data import ONE_SHOT, RUNS
 
 
 @pytest.fixture(scope="module")
-def metrics(tmp_path_factory):
-    data = make_figure_data(tmp_path_factory.mktemp("ablation") / "demo")
-    return [read_json(data / f"{name}/metrics.json") for name in ("classify", "semantics", "reconstruct")]
+def metrics(figure_data):
+    return [read_json(figure_data / f"{name}/metrics.json") for name in ("classify", "semantics", "reconstruct")]
 
 
 def _entry(value, low, high):

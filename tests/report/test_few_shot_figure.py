@@ -8,12 +8,12 @@ from v2l.errors import ArtifactError
 from v2l.report import few_shot_figure
 from v2l.report.saver import house_style
 
-from .figure_data import ONE_SHOT, RUNS, make_figure_data
+from .figure_data import ONE_SHOT, RUNS
 
 
 @pytest.fixture(scope="module")
-def metrics(tmp_path_factory):
-    return read_json(make_figure_data(tmp_path_factory.mktemp("few_shot") / "demo") / "classify/metrics.json")
+def metrics(figure_data):
+    return read_json(figure_data / "classify/metrics.json")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The figures stage: files, captions, legibility, partial inputs and equal bytes."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from v2l.graph.report import FIGURE_NAMES
 from v2l.report import figures as figures_module
 from v2l.report.saver import house_style, save_figure
 
-from .figure_data import RUNS, FigureData, make_figure_data
+from .figure_data import RUNS, FigureData
 
 PRINTED_WIDTH_IN = 6.875
 OTHER_PROCESS = """
@@ -35,9 +36,9 @@ print("torch:", "torch" in sys.modules)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(figure_data, tmp_path_factory):
     """With its figures; tests leave it as it is."""
-    made = make_figure_data(tmp_path_factory.mktemp("figures") / "demo")
+    made = FigureData(shutil.copytree(figure_data.root, tmp_path_factory.mktemp("figures") / "demo"))
     made.figures()
     return made
 
@@ -52,9 +53,9 @@ def again(data, tmp_path_factory):
 
 
 @pytest.fixture
-def own_data(tmp_path):
+def own_data(figure_data, tmp_path):
     """One that a test may change."""
-    return make_figure_data(tmp_path / "demo")
+    return FigureData(shutil.copytree(figure_data.root, tmp_path / "demo"))
 
 
 @pytest.fixture

@@ -10,22 +10,18 @@ from v2l.report import language_figures as module
 from v2l.report.pictures import PictureWords
 from v2l.report.saver import house_style
 
-from .figure_data import draw_picture, make_figure_data
+from .figure_data import draw_picture
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_figure_data(tmp_path_factory.mktemp("language") / "demo")
-
-
-@pytest.fixture(scope="module")
-def items(data):
+def items(figure_data):
     """Captions and answers as they are shown."""
-    captions = module.read_captions(data / "caption/predictions.parquet")
-    answers = module.read_answers(data / "vqa/predictions.parquet")
-    manifest = data / "data/manifest.parquet"
+    captions = module.read_captions(figure_data / "caption/predictions.parquet")
+    answers = module.read_answers(figure_data / "vqa/predictions.parquet")
+    manifest = figure_data / "data/manifest.parquet"
     paths = pd.read_parquet(manifest).set_index("image_id")["path"].to_dict()
-    words = PictureWords(data / "tokens/global_orders_1_3.parquet", data / "vocab/codebook_orders_1_3.parquet", 2)
+    tokens, codebook = (figure_data / f"{name}_orders_1_3.parquet" for name in ("tokens/global", "vocab/codebook"))
+    words = PictureWords(tokens, codebook, 2)
     return (
         module.captioned(module.choose(captions, 3), manifest, paths, words),
         module.answered(module.choose(answers, 3), manifest, paths, words),
@@ -111,8 +107,8 @@ def test_caption_tells_means_and_names_the_floors_that_are_not_passed():
     assert text.endswith("Seed 8. Items: a, q.")
 
 
-def test_file_without_captions_from_picture_words_is_refused(data, tmp_path):
-    rows = pd.read_parquet(data / "caption/predictions.parquet")
+def test_file_without_captions_from_picture_words_is_refused(figure_data, tmp_path):
+    rows = pd.read_parquet(figure_data / "caption/predictions.parquet")
     write_rows(tmp_path / "predictions.parquet", rows[rows["condition"] == "random words"])
     with pytest.raises(ArtifactError, match="column condition: expected some rows with picture words, found none"):
         module.read_captions(tmp_path / "predictions.parquet")

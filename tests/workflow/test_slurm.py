@@ -14,7 +14,6 @@ import yte
 
 from v2l.assets.pins import load_assets
 from v2l.config.tree import load_config
-from v2l.release.files import NAMES
 from v2l.versioning.digests import result_digests
 
 from .conftest import BIN, Checkout, make_checkout
@@ -123,21 +122,6 @@ def test_dry_run_for_the_paper_lists_gpus_memory_and_time_of_every_job(
     assert groups["classify_metrics"] == groups["claims"] == groups["report"] == "page"
     assert groups["filter"] == groups["global_words"] == "codebook"
     assert groups["train"] == ""
-
-
-def test_with_the_authors_files_nothing_of_theirs_is_made(tmp_path: Path, repository: Path, assets: Path) -> None:
-    checkout = make_checkout(tmp_path, repository, assets)
-    released = tmp_path / "v2l-release"
-    released.mkdir()
-    config = checkout.root / "config" / "release.yaml"
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "release": str(released)}))
-    for name in (*(spellings[0] for spellings in NAMES.values()), "v2l-decode.pth"):
-        (released / name).touch()
-    command = ("snakemake", "-n", "--profile", "slurm", "--configfile", "config/release.yaml", "--quiet", "reason")
-    rules = [rule for rule, *_ in listed_jobs(checkout.run(*command).stdout)]
-    assert rules.count("import_release") == 1
-    assert not {"expand", "embed", "train"} & set(rules)
-    assert {"report", "make_tables", "make_figures", "classify_shard", "restore_shard"} <= set(rules)
 
 
 def run_with_jobs_ended(
