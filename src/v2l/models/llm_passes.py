@@ -162,8 +162,8 @@ class Passes:
             return
         if answers := [read for read in reads if not read.branch.of_prompt]:  # a few tokens each: they stay together
             history = np.stack([done.seen_by(read) for read in answers])
-            reads_on = [replace(read, row=0) for read in answers]
-            yield Pass(cache, history.shape[1], reads_on, packed=True, history=history, owns_cache=True)
+            moved = [replace(read, row=0) for read in answers]
+            yield Pass(cache, history.shape[1], moved, packed=True, history=history, owns_cache=True)
         columns = {read.row: np.flatnonzero(done.seen_by(read)) for read in reads if read.branch.of_prompt}
         for past in sorted({len(seen) for seen in columns.values()}):  # what has an equal past gets a cache of rows
             every = [place for place, seen in columns.items() if len(seen) == past]
@@ -245,19 +245,17 @@ def _short(reads: Sequence[Read]) -> list[Read]:
 
 
 def _filled(reads: Sequence[Read]) -> Iterator[list[Read]]:
-    """Packs of at most PACKED_TOKENS, filled from the end, each read followed by what comes after it."""
-    while reads:
-        pack: list[Read] = []
-        open_, left = list(reads), []
-        room = PACKED_TOKENS
-        while open_:
-            read = open_.pop()
-            if len(read.ids) <= room:
-                room -= len(read.ids)
-                place = len(pack)
-                pack.append(read)
-                open_ += _short([Read(read.row, child, place) for child in read.branch.children.values()])
-            elif read.after is None:
-                left.append(read)
+    """Packs of at most PACKED_TOKENS, filled from the end with short reads, each followed by what comes after it."""
+    waiting, pack, room = list(reads), [], PACKED_TOKENS
+    while waiting:
+        read = waiting.pop()
+        if len(read.ids) <= room:
+            waiting += _short([Read(read.row, child, len(pack)) for child in read.branch.children.values()])
+            pack.append(read)
+            room -= len(read.ids)
+        elif read.after is None:  # what comes after a read is left to the passes that follow
+            yield pack
+            waiting.append(read)
+            pack, room = [], PACKED_TOKENS
+    if pack:
         yield pack
-        reads = left[::-1]
