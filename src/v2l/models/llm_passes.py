@@ -105,9 +105,10 @@ def is_told_what_is_seen(model: PreTrainedModel) -> bool:
     ALiBi counts positions itself, older code what is seen, and a sliding window forgets.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of an adapter
-    told = "position_ids" in inspect.signature(inner.forward).parameters and inner._supports_attention_backend
+    if "position_ids" not in inspect.signature(inner.forward).parameters or not inner._supports_attention_backend:
+        return False
     layers = DynamicCache(config=model.config).layers
-    return told and not getattr(model.config, "alibi", False) and all(type(layer) is DynamicLayer for layer in layers)
+    return not getattr(model.config, "alibi", False) and all(type(layer) is DynamicLayer for layer in layers)
 
 
 class Passes:
